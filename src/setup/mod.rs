@@ -1,0 +1,18 @@
+//! The walk through a service's set-up: [`Provider`] → answers → a format-checked credential.
+//!
+//! [`source`] takes values from flags, files and the environment; [`walk`] shows the steps and asks for the
+//! rest; [`collect()`] asks nothing. Nothing here sends or stores a value: that is for the rooms that follow.
+//!
+//! [`Provider`]: crate::provider::Provider
+
+pub mod collect;
+pub mod progress;
+pub mod source;
+mod view;
+mod walk;
+
+pub use collect::{Unfit, collect};
+pub use progress::Progress;
+pub use source::{Given, Outside, Sources, gather};
+pub use view::page;
+pub use walk::{Plan, Walked, amend, walk};
