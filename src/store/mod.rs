@@ -1,0 +1,324 @@
+//! Where credentials rest: one trait, two stores, one contract.
+//!
+//! Listing and showing need no unlocking; only [`Store::get`] and [`Store::load`] open secrets.
+
+pub(crate) mod file;
+pub mod items;
+pub mod keyring;
+pub mod memory;
+pub mod vault;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use crate::credential::{Credential, CredentialName, Value};
+use crate::problem::{Explain, Kind, nearest};
+use crate::verdict::Record;
+
+/// Which store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// The operating system's keyring.
+    Keyring,
+    /// A sealed TOML file.
+    Vault,
+}
+
+impl StoreKind {
+    /// The word as it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::Vault => "vault",
+        }
+    }
+}
+
+/// A stored credential: the values, what the service last said, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Names and values.
+    pub credential: Credential,
+    /// SHA-256 of the provider file it was made with, as `sha256:<hex>`.
+    pub provider_rev: String,
+    /// When it was first saved.
+    pub created_at: DateTime<Utc>,
+    /// When a value was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When it ends, if that is known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What the service last said.
+    pub record: Option<Record>,
+}
+
+/// What can be said of a stored credential without unlocking anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// What it is called.
+    pub name: CredentialName,
+    /// Fields that are not secret, with their values.
+    pub clear: BTreeMap<String, String>,
+    /// Names of the secret fields.
+    pub sealed: Vec<String>,
+    /// Variables.
+    pub vars: BTreeMap<String, String>,
+    /// SHA-256 of the provider file it was made with.
+    pub provider_rev: String,
+    /// When it was first saved.
+    pub created_at: DateTime<Utc>,
+    /// When a value was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When it ends, if that is known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What the service last said.
+    pub record: Option<Record>,
+}
+
+impl Summary {
+    /// Names of all fields, secret or not, in order.
+    pub fn field_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.clear.keys().chain(&self.sealed).map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// What a service said about one stored credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Which credential.
+    pub name: CredentialName,
+    /// What was said.
+    pub record: Record,
+    /// When it ends, if that is known.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Where credentials rest.
+///
+/// Every implementation passes the same contract suite (`tests/it/stores.rs`). A call that fails
+/// has changed nothing that a later call can see.
+pub trait Store {
+    /// Which store this is.
+    fn kind(&self) -> StoreKind;
+
+    /// Where it is, for people: a path, or the name of the keyring.
+    fn place(&self) -> String;
+
+    /// The names of all credentials, sorted. Needs no unlocking.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] when the file cannot be read as what it should be: it is never
+    /// treated as empty. A store that was never written is empty.
+    fn names(&self) -> Result<Vec<CredentialName>, StoreError>;
+
+    /// All credentials without their secrets, sorted by name. Needs no unlocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::names`].
+    fn list(&self) -> Result<Vec<Summary>, StoreError>;
+
+    /// One credential without its secrets. Needs no unlocking.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`], or as [`Store::names`].
+    fn show(&self, name: &CredentialName) -> Result<Summary, StoreError>;
+
+    /// One value.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`], [`StoreError::NoField`]; [`StoreError::Locked`] or
+    /// [`StoreError::Unavailable`] when it cannot be opened; [`StoreError::Damaged`] when it was changed.
+    fn get(&self, name: &CredentialName, field: &str) -> Result<Value, StoreError>;
+
+    /// One credential with all its values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`].
+    fn load(&self, name: &CredentialName) -> Result<Entry, StoreError>;
+
+    /// Saves `entry`, replacing the one of the same name. Values that did not change keep their bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`], and [`StoreError::Conflict`] when the lock was not had or the store changed meanwhile.
+    fn save(&self, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Keeps what services said with the credentials and touches nothing else, all in one write. A known `expires_at`
+    /// replaces the stored one. A credential that is gone meanwhile is passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::save`].
+    fn record(&self, records: &[Recorded]) -> Result<(), StoreError>;
+
+    /// Removes one credential.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::save`], and [`StoreError::NotFound`].
+    fn remove(&self, name: &CredentialName) -> Result<(), StoreError>;
+
+    /// Renames one credential; both names must have the same provider.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::save`], [`StoreError::NotFound`], [`StoreError::Exists`] when `to` is taken, and
+    /// [`StoreError::OtherProvider`].
+    fn rename(&self, from: &CredentialName, to: &CredentialName) -> Result<(), StoreError>;
+}
+
+/// Why a store did not do what it was asked. No variant carries a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// No credential of that name; the caller may look in another store.
+    #[error("no credential named `{name}` in the {}", store.word())]
+    NotFound {
+        /// What was asked for.
+        name: CredentialName,
+        /// Where it was looked for.
+        store: StoreKind,
+        /// A stored name that is near.
+        close: Option<String>,
+    },
+    /// The credential has no such field.
+    #[error("`{name}` has no field `{field}`")]
+    NoField {
+        /// The credential.
+        name: CredentialName,
+        /// What was asked for.
+        field: String,
+        /// The fields it has.
+        has: Vec<String>,
+    },
+    /// The name is taken.
+    #[error("`{name}` exists already")]
+    Exists {
+        /// The name.
+        name: CredentialName,
+    },
+    /// Renaming cannot make it a credential of another provider.
+    #[error("`{from}` cannot become `{to}`: that is another provider")]
+    OtherProvider {
+        /// What it is called.
+        from: CredentialName,
+        /// What it should have been called.
+        to: CredentialName,
+    },
+    /// The store cannot be reached at all.
+    #[error("the {} is not available: {why}", store.word())]
+    Unavailable {
+        /// Which store.
+        store: StoreKind,
+        /// In a few words.
+        why: String,
+        /// Ways out, the best first.
+        ways_out: Vec<String>,
+    },
+    /// The store is there, but nothing opens it.
+    #[error("the {} is locked: {why}", store.word())]
+    Locked {
+        /// Which store.
+        store: StoreKind,
+        /// In a few words.
+        why: String,
+        /// Ways out, the best first.
+        ways_out: Vec<String>,
+    },
+    /// The content is not what was written: a flipped bit, a swapped value, a cut file.
+    #[error("{} is damaged or was tampered with: {what}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What does not fit, without any value.
+        what: String,
+        /// Ways out, the best first.
+        ways_out: Vec<String>,
+    },
+    /// Something else holds the lock, or changed the store meanwhile.
+    #[error("{what}")]
+    Conflict {
+        /// What was in the way.
+        what: String,
+    },
+    /// The file system said no.
+    #[error("cannot {doing} {}: {why}", path.display())]
+    File {
+        /// `read`, `write`, `lock` …
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The system's words.
+        why: String,
+    },
+}
+
+impl StoreError {
+    /// [`StoreError::NotFound`], with the nearest of the `known` names.
+    pub fn not_found<'a>(
+        name: &CredentialName,
+        store: StoreKind,
+        known: impl IntoIterator<Item = &'a CredentialName>,
+    ) -> Self {
+        let known: Vec<String> = known.into_iter().map(CredentialName::to_string).collect();
+        let close = nearest(&name.to_string(), known.iter().map(String::as_str)).map(str::to_owned);
+        Self::NotFound { name: name.clone(), store, close }
+    }
+}
+
+impl Explain for StoreError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound { .. } | Self::NoField { .. } => Kind::NotFound,
+            Self::Exists { .. } | Self::OtherProvider { .. } => Kind::Usage,
+            Self::Unavailable { .. } | Self::Locked { .. } | Self::File { .. } => Kind::Store,
+            Self::Damaged { .. } => Kind::Damaged,
+            Self::Conflict { .. } => Kind::Conflict,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "no-such-credential",
+            Self::NoField { .. } => "no-such-field",
+            Self::Exists { .. } => "name-taken",
+            Self::OtherProvider { .. } => "other-provider",
+            Self::Unavailable { .. } => "store-unavailable",
+            Self::Locked { .. } => "store-locked",
+            Self::Damaged { .. } => "store-damaged",
+            Self::Conflict { .. } => "store-conflict",
+            Self::File { .. } => "store-file",
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NotFound { close: Some(close), .. } => vec![format!("did you mean `{close}`?")],
+            Self::NotFound { .. } => vec!["`keyward list` shows what is stored".into()],
+            Self::NoField { field, has, .. } => match nearest(field, has.iter().map(String::as_str)) {
+                Some(close) => vec![format!("did you mean `{close}`?")],
+                None => vec![format!("it has: {}", has.join(", "))],
+            },
+            Self::Exists { .. } => vec!["remove it first, or choose another profile".into()],
+            Self::OtherProvider { to, .. } => vec![format!("`keyward setup {to}` sets up a new one")],
+            Self::Unavailable { ways_out, .. } | Self::Locked { ways_out, .. } | Self::Damaged { ways_out, .. } => {
+                ways_out.clone()
+            }
+            Self::Conflict { .. } => vec!["try again; nothing was changed".into()],
+            Self::File { .. } => vec!["nothing was changed".into()],
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Locked { .. } | Self::Unavailable { .. })
+    }
+}
