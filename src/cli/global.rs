@@ -1,0 +1,105 @@
+//! What every command takes, with the environment variable of each. `-h` shows what is used every day, `--help` all.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::store::StoreKind;
+use crate::ui::Color;
+
+/// Options of every command.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Print one JSON object instead of text
+    #[arg(long, global = true, env = "KEYWARD_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+
+    /// Ask nothing; what is missing is named (exit code 6)
+    #[arg(long, global = true, env = "KEYWARD_NO_INPUT", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) no_input: bool,
+
+    /// Where credentials rest
+    #[arg(long, global = true, env = "KEYWARD_STORE", hide_env_values = true, value_name = "STORE")]
+    pub(crate) store: Option<StoreKind>,
+
+    /// The vault's file
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_VAULT",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
+    pub(crate) vault: Option<PathBuf>,
+
+    /// When to colour
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_COLOR",
+        hide_env_values = true,
+        value_name = "WHEN"
+    )]
+    pub(crate) color: Option<Color>,
+
+    /// Say less
+    #[arg(short, long, global = true, env = "KEYWARD_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+
+    /// Say more; `-vv` tells of each request
+    #[arg(short, long, global = true, env = "KEYWARD_VERBOSE", hide_env_values = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// A further folder of provider files
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_PROVIDERS",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
+    pub(crate) providers: Option<PathBuf>,
+
+    /// The file with the age identity that opens the vault
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_IDENTITY_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// A file with the vault's passphrase
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_PASSPHRASE_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// An open file descriptor with the vault's passphrase
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_PASSPHRASE_FD",
+        hide_env_values = true,
+        value_name = "N"
+    )]
+    pub(crate) passphrase_fd: Option<String>,
+
+    /// Seconds to wait for another keyward that is writing
+    #[arg(long, global = true, hide_short_help = true, env = "KEYWARD_LOCK_TIMEOUT", hide_env_values = true, value_name = "SECONDS",
+          default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub(crate) lock_timeout: u64,
+}

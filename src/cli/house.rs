@@ -1,0 +1,381 @@
+//! Everything from outside that commands need: terminal, environment, places, settings, stores, catalog, clock.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::global::Global;
+use super::provider::hosts;
+use crate::clock::{Clock, SystemClock};
+use crate::credential::CredentialName;
+use crate::env::{self, Env};
+use crate::paths::Places;
+use crate::problem::{Kind, Problem};
+use crate::provider::catalog::{Catalog, Loaded, Trust};
+use crate::secret::Secret;
+use crate::settings::{Config, Origin};
+use crate::setup::Progress;
+use crate::setup::source;
+use crate::store::items::Items;
+use crate::store::keyring::{self, KeyringStore, SystemItems};
+use crate::store::vault::{self, FirstSlot, Keys, Vault};
+use crate::store::{Store, StoreError, StoreKind, Summary};
+use crate::ui::ask::{Answer, Ask as _, Question, TerminalAsk};
+use crate::ui::{Manner, Ui};
+
+/// What comes from outside. Nothing is opened, connected or decrypted before it is needed.
+pub(crate) struct House {
+    /// The streams and the terminal.
+    pub(crate) ui: Arc<Ui>,
+    /// The environment.
+    pub(crate) env: Env,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where things lie.
+    pub(crate) places: Places,
+    /// The config file.
+    pub(crate) config: Config,
+    /// What was typed for all commands.
+    pub(crate) global: Global,
+    /// Who decided store and vault.
+    pub(crate) store_origin: Origin,
+    pub(crate) vault_origin: Origin,
+    identity_origin: Origin,
+    catalog: OnceCell<Catalog>,
+    items: OnceCell<Arc<SystemItems>>,
+    vault: OnceCell<Vault>,
+    keyring: OnceCell<KeyringStore>,
+    decided: OnceCell<StoreKind>,
+    handed_over: OnceCell<Secret>,
+    said: RefCell<BTreeSet<String>>,
+}
+
+impl House {
+    /// Reads the config file and nothing else.
+    pub(crate) fn new(global: Global, matches: &ArgMatches, manner: Manner, env: Env) -> Result<Self, Problem> {
+        refuse_key_as_file(&global)?;
+        let places = Places::find(&env)?;
+        let config = Config::load(&places.config)?;
+        let color = global.color.or(config.color).unwrap_or_default();
+        let origin = |id: &str, in_config: bool| match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => Origin::Flag,
+            Some(ValueSource::EnvVariable) => Origin::Environment,
+            _ if in_config => Origin::Config,
+            _ => Origin::Default,
+        };
+        Ok(Self {
+            store_origin: origin("store", config.store.is_some()),
+            vault_origin: origin("vault", config.vault.is_some()),
+            ui: Arc::new(Ui::system(Manner { color, ..manner })),
+            env,
+            clock: Arc::new(SystemClock),
+            places,
+            config,
+            global,
+            identity_origin: origin("identity", false),
+            catalog: OnceCell::new(),
+            items: OnceCell::new(),
+            vault: OnceCell::new(),
+            keyring: OnceCell::new(),
+            decided: OnceCell::new(),
+            handed_over: OnceCell::new(),
+            said: RefCell::default(),
+        })
+    }
+
+    /// Says something on stderr, however often it is true, once.
+    pub(crate) fn say_once(&self, text: &str) {
+        if self.said.borrow_mut().insert(text.to_owned()) {
+            self.ui.always(text);
+        }
+    }
+
+    /// All providers that there are.
+    pub(crate) fn catalog(&self) -> Result<&Catalog, Problem> {
+        if let Some(catalog) = self.catalog.get() {
+            return Ok(catalog);
+        }
+        let folders: Vec<PathBuf> = self.global.providers.iter().cloned().collect();
+        let catalog = Catalog::open(Some(&self.places.providers), &folders)?;
+        Ok(self.catalog.get_or_init(|| catalog))
+    }
+
+    /// The list of provider files that may send anything.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::at(self.places.trust.clone())
+    }
+
+    /// A provider file from outside must be trusted before its checks send anything.
+    pub(crate) fn trusted(&self, loaded: &Loaded) -> Result<(), Problem> {
+        if self.trust().is_trusted(loaded)? {
+            return Ok(());
+        }
+        let id = loaded.provider.id();
+        Err(Problem::new(
+            Kind::Provider,
+            "provider-untrusted",
+            format!("the provider file of `{id}` is not trusted yet"),
+        )
+        .seen(format!(
+            "your own file, {}; its checks would send what you enter to {}",
+            loaded.rev,
+            hosts(loaded).join(", ")
+        ))
+        .hint(format!("read it, then `keyward provider trust {id}`")))
+    }
+
+    /// As [`House::trusted`], but somebody who is there is asked.
+    pub(crate) fn trust_or_ask(&self, loaded: &Loaded) -> Result<(), Problem> {
+        let refused = match self.trusted(loaded) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        if !self.ui.may_ask() || refused.code != "provider-untrusted" {
+            return Err(refused);
+        }
+        self.ui.note(&format!(
+            "This provider file is your own. Its checks send what you enter to {}.",
+            hosts(loaded).join(", ")
+        ));
+        if !self.confirm("Trust it as it is now?", false)? {
+            return Err(refused);
+        }
+        Ok(self.trust().trust(loaded)?)
+    }
+
+    /// The vault's file.
+    pub(crate) fn vault_path(&self) -> PathBuf {
+        self.global.vault.clone().or_else(|| self.config.vault.clone()).unwrap_or_else(|| self.places.vault.clone())
+    }
+
+    /// The system keyring; D-Bus is not touched before the first call. Somebody who is there has time to unlock it.
+    pub(crate) fn items(&self) -> Arc<SystemItems> {
+        let items = || {
+            if !self.ui.may_ask() {
+                return SystemItems::new();
+            }
+            let ui = Arc::clone(&self.ui);
+            SystemItems::with_somebody(move |what| ui.always(what))
+        };
+        Arc::clone(self.items.get_or_init(|| Arc::new(items())))
+    }
+
+    /// The vault, whether its file exists or not. Its key is looked for once.
+    pub(crate) fn vault(&self) -> Result<&Vault, Problem> {
+        if let Some(vault) = self.vault.get() {
+            return Ok(vault);
+        }
+        let keys = self.keys()?;
+        Ok(self.vault.get_or_init(|| self.vault_with(keys)))
+    }
+
+    /// The vault with other keys than the usual.
+    pub(crate) fn vault_with(&self, keys: Keys) -> Vault {
+        Vault::at(self.vault_path(), keys, self.lock_timeout(), Arc::clone(&self.clock))
+    }
+
+    /// What may open the vault, best first; no file is read yet.
+    pub(crate) fn keys(&self) -> Result<Keys, Problem> {
+        let by_flag = self.identity_origin == Origin::Flag;
+        let named = self.global.identity.clone();
+        Ok(Keys {
+            identity_file: named.clone().filter(|_| by_flag),
+            identity: self.env.get(env::IDENTITY).map(Secret::from),
+            environment_identity_file: named.filter(|_| !by_flag),
+            identity_command: self.env.get(env::IDENTITY_CMD).map(str::to_owned),
+            passphrase: self.passphrase_from_fd()?,
+            passphrase_file: self.global.passphrase_file.clone(),
+            keyring: Some(self.items() as Arc<dyn Items>),
+            usual_identity_file: Some(self.places.identity.clone()),
+            ask: self.ui.may_ask().then(|| self.ask_passphrase()),
+        })
+    }
+
+    fn ask_passphrase(&self) -> vault::Ask {
+        let ui = Arc::clone(&self.ui);
+        Box::new(move |label| {
+            let question = Question { label, ..Question::default() };
+            match TerminalAsk::new(&ui).and_then(|mut ask| ask.secret(&question)) {
+                Ok(Answer::Value(passphrase)) => Some(passphrase),
+                _ => None,
+            }
+        })
+    }
+
+    /// The passphrase on `--passphrase-fd`. A pipe can be read once only.
+    fn passphrase_from_fd(&self) -> Result<Option<Secret>, Problem> {
+        let Some(number) = &self.global.passphrase_fd else { return Ok(None) };
+        let number: u32 = number.parse().map_err(|_| {
+            // Not repeated: it may be the passphrase itself.
+            Problem::new(Kind::Usage, "passphrase-fd", "what is given as the descriptor of the passphrase is no number")
+                .hint("such as `--passphrase-fd 3` with `3< FILE` behind the command")
+        })?;
+        if self.handed_over.get().is_none() {
+            let passphrase = source::read_file(Path::new(&format!("/dev/fd/{number}"))).map_err(|why| {
+                Problem::new(
+                    Kind::Usage,
+                    "passphrase-fd",
+                    format!("cannot read the passphrase from descriptor {number}"),
+                )
+                .seen(why.to_string())
+                .hint(format!("open it first: keyward … {number}<FILE"))
+            })?;
+            let _ = self.handed_over.set(passphrase);
+        }
+        Ok(self.handed_over.get().cloned())
+    }
+
+    /// How long to wait for another writer.
+    pub(crate) fn lock_timeout(&self) -> Duration {
+        Duration::from_secs(self.global.lock_timeout)
+    }
+
+    /// One store, by name.
+    pub(crate) fn open(&self, kind: StoreKind) -> Result<&dyn Store, Problem> {
+        match kind {
+            StoreKind::Vault => Ok(self.vault()?),
+            StoreKind::Keyring => Ok(self
+                .keyring
+                .get_or_init(|| KeyringStore::new(self.items(), self.places.index.clone(), self.lock_timeout()))),
+        }
+    }
+
+    /// The store that was named: by a flag, the environment or the config file.
+    pub(crate) fn named_store(&self) -> Option<StoreKind> {
+        self.global.store.or(self.config.store)
+    }
+
+    /// The stores to look in: only the one of `--store`, else the usual one first and then the other.
+    pub(crate) fn stores(&self) -> Result<Vec<&dyn Store>, Problem> {
+        let kinds = match (self.global.store, self.config.store) {
+            (Some(only), _) => vec![only],
+            (None, Some(StoreKind::Keyring)) => vec![StoreKind::Keyring, StoreKind::Vault],
+            (None, _) => vec![StoreKind::Vault, StoreKind::Keyring],
+        };
+        kinds.into_iter().map(|kind| self.open(kind)).collect()
+    }
+
+    /// Does `work` in the first store that has the credential. Only "not found" goes on to the next store: a store
+    /// that cannot be opened is never passed over.
+    pub(crate) fn in_stores<T>(&self, work: impl Fn(&dyn Store) -> Result<T, StoreError>) -> Result<T, Problem> {
+        let mut first: Option<StoreError> = None;
+        for store in self.stores()? {
+            match work(store) {
+                Err(missing @ StoreError::NotFound { .. }) => {
+                    // The error with a near name is the better one to show.
+                    let has_close = |error: &StoreError| matches!(error, StoreError::NotFound { close: Some(_), .. });
+                    if first.as_ref().is_none_or(|first| !has_close(first) && has_close(&missing)) {
+                        first = Some(missing);
+                    }
+                }
+                other => return other.map_err(Problem::from),
+            }
+        }
+        Err(first.map_or_else(|| Problem::new(Kind::Bug, "no-store", "there is no store to look in"), Problem::from))
+    }
+
+    /// Where a new credential goes. Decided once, before the first secret is asked for, announced and recorded.
+    ///
+    /// A store that was named is not decided on, but it has to open: nobody shall enter values that cannot be kept.
+    pub(crate) fn decide_store(&self) -> Result<StoreKind, Problem> {
+        if let Some(kind) = self.decided.get() {
+            return Ok(*kind);
+        }
+        if let Some(kind) = self.named_store() {
+            self.opens(kind)?;
+            return Ok(*self.decided.get_or_init(|| kind));
+        }
+        let (kind, reason) = match keyring::probe(Arc::new(SystemItems::new())) {
+            Ok(()) => (StoreKind::Keyring, "a value was written, read back and deleted".to_owned()),
+            Err(error) => (StoreKind::Vault, error.to_string()),
+        };
+        Config::record_store(&self.places.config, kind)?;
+        self.ui.note(&format!("Store: the {}, {} ({reason}).", kind.word(), self.open(kind)?.place()));
+        self.ui.note(&format!("  Recorded in {}; `--store` names another.", self.places.config.display()));
+        Ok(*self.decided.get_or_init(|| kind))
+    }
+
+    /// Fails when the store cannot be opened. A vault that does not exist yet can be made.
+    fn opens(&self, kind: StoreKind) -> Result<(), Problem> {
+        match kind {
+            StoreKind::Keyring if self.decided.get() == Some(&kind) => {}
+            StoreKind::Keyring => self.items().open()?,
+            StoreKind::Vault if self.vault()?.exists()? => drop(self.vault()?.unlock()?),
+            StoreKind::Vault => {}
+        }
+        Ok(())
+    }
+
+    /// A store that can be written to: a vault that does not exist yet is made.
+    pub(crate) fn open_for_saving(&self, kind: StoreKind) -> Result<&dyn Store, Problem> {
+        self.opens(kind)?;
+        if kind == StoreKind::Vault && !self.vault()?.exists()? {
+            let identity = self.global.identity.clone().unwrap_or_else(|| self.places.identity.clone());
+            let made = self.vault()?.init(FirstSlot::Identity(identity), "first")?;
+            self.ui.note(&format!("Made the vault {}.", made.file.display()));
+            self.ui.note(&format!("  {}", how_it_opens(&made)));
+        }
+        self.open(kind)
+    }
+
+    /// What is known of a stored credential; nothing when there is none.
+    pub(crate) fn stored(&self, name: &CredentialName) -> Result<Option<Summary>, Problem> {
+        for store in self.stores()? {
+            match store.show(name) {
+                Ok(summary) => return Ok(Some(summary)),
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Unfinished walks.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::in_folder(&self.places.progress)
+    }
+
+    /// Asks yes or no on the terminal.
+    pub(crate) fn confirm(&self, question: &str, default: bool) -> Result<bool, Problem> {
+        Ok(TerminalAsk::new(&self.ui)?.confirm(question, default)?)
+    }
+
+    /// The names of all credentials, of every store that is looked in.
+    pub(crate) fn all_names(&self) -> Result<Vec<CredentialName>, Problem> {
+        let mut names = Vec::new();
+        for store in self.stores()? {
+            names.extend(store.names()?);
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+/// A key where the name of its file belongs would be shown in messages, or become the name of a file.
+fn refuse_key_as_file(global: &Global) -> Result<(), Problem> {
+    let is_key =
+        |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_ascii_uppercase().starts_with(b"AGE-SECRET-KEY-");
+    if !global.identity.as_ref().is_some_and(is_key) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::Usage,
+        "identity-not-file",
+        "`--identity` and KEYWARD_IDENTITY_FILE take a file, not the key itself",
+    )
+    .hint(format!("put the key into {}, or into a file that only you can read", env::IDENTITY)))
+}
+
+/// Says what opens a vault that was just made.
+pub(crate) fn how_it_opens(made: &vault::Made) -> String {
+    match &made.identity_file {
+        Some(file) => format!("It opens with the new identity in {}: keep a copy of it elsewhere.", file.display()),
+        None => format!("It opens with: {} {}.", made.slot.kind.word(), made.slot.detail),
+    }
+}
