@@ -1,0 +1,22 @@
+//! All integration tests in one program: it links once. They run on Linux, where the real Secret Service, PTYs and strace are.
+#![cfg(target_os = "linux")]
+#![expect(unreachable_pub, reason = "a test program has no outside")]
+#![expect(clippy::disallowed_methods, reason = "tests write plain files and read the environment")]
+
+mod architecture;
+mod bad_input;
+mod canary;
+mod check;
+mod commands;
+mod crash;
+mod generated;
+mod keyring;
+mod parallel;
+mod providers;
+mod secret_service;
+mod stores;
+mod support;
+mod timing;
+mod vault;
+mod walk;
+mod wizard;
