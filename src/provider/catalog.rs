@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,9 @@ use thiserror::Error;
 
 use super::lint::{self, Finding};
 use super::parse::{Fault, MAX_BYTES, Place, parse};
+use super::translation::{self, Translation};
 use super::{Provider, template};
+use crate::paths::replace_own;
 use crate::problem::{Explain, Kind, nearest};
 
 /// Id and text of every file in `providers/`, sorted by id.
@@ -25,6 +27,7 @@ static BUILT_IN: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/provider
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     outside: BTreeMap<String, PathBuf>,
+    language: Option<String>,
 }
 
 /// A provider with its origin.
@@ -32,7 +35,8 @@ pub struct Catalog {
 pub struct Loaded {
     /// What the file says.
     pub provider: Provider,
-    /// `sha256:` and the hash of the file's bytes in lower-case hex. Changes with every byte.
+    /// `sha256:` and the hash of the file's bytes, and of those of the file it extends, in lower-case hex. Changes with
+    /// every byte.
     pub rev: String,
     /// Where it comes from.
     pub origin: Origin,
@@ -69,7 +73,13 @@ impl Catalog {
         for folder in folders {
             list(folder, &mut outside)?;
         }
-        Ok(Self { outside })
+        Ok(Self { outside, language: None })
+    }
+
+    /// The same providers, with their texts in a language (`de`) where they are translated.
+    #[must_use]
+    pub fn in_language(self, language: Option<String>) -> Self {
+        Self { language, ..self }
     }
 
     /// Every id, sorted.
@@ -98,6 +108,23 @@ impl Catalog {
     /// [`CatalogError::Unknown`] when there is none; another variant when its file cannot be read, is wrong, or
     /// breaks a rule on which the way of its secrets depends.
     pub fn get(&self, id: &str) -> Result<Loaded, CatalogError> {
+        let mut loaded = self.original(id)?;
+        if let Some(language) = &self.language {
+            // A sidecar that cannot be read leaves the original; `provider lint` says what is wrong with it.
+            let own = Sidecar::of(&loaded, language).and_then(|sidecar| sidecar.read().ok()).unwrap_or_default();
+            let inherited = inherited(&loaded.provider, language);
+            own.apply(&mut loaded.provider);
+            inherited.apply(&mut loaded.provider);
+        }
+        Ok(loaded)
+    }
+
+    /// As [`Catalog::get`], with the texts as the provider file has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::get`].
+    pub fn original(&self, id: &str) -> Result<Loaded, CatalogError> {
         if let Some(path) = self.outside.get(id) {
             return load(path);
         }
@@ -106,7 +133,7 @@ impl Catalog {
             return Err(CatalogError::Unknown { id: id.to_owned(), close });
         };
         let provider = parse(&format!("{id}.toml"), text)?;
-        Ok(Loaded { provider, rev: rev(text), origin: Origin::BuiltIn })
+        Ok(Loaded { rev: rev(text, &provider), provider, origin: Origin::BuiltIn })
     }
 
     /// Every provider, by id. A file that is wrong does not hide the others.
@@ -129,6 +156,78 @@ fn list(folder: &Path, found: &mut BTreeMap<String, PathBuf>) -> Result<(), Cata
     Ok(())
 }
 
+/// The translation of what a provider takes over from the file that it extends.
+pub fn inherited(provider: &Provider, language: &str) -> Translation {
+    let base = provider.extends.as_deref();
+    let text = base.and_then(|base| translation::built_in(language, base));
+    text.and_then(|text| Translation::parse("base", text).ok()).unwrap_or_default()
+}
+
+/// The file with a provider's texts in a language.
+#[derive(Debug, Clone)]
+pub struct Sidecar {
+    /// Its name, as the operator knows it.
+    pub file: String,
+    /// The language.
+    pub language: String,
+    text: Result<&'static str, PathBuf>,
+}
+
+impl Sidecar {
+    /// The sidecar of a provider, which need not exist when the provider is a file from outside.
+    pub fn of(loaded: &Loaded, language: &str) -> Option<Self> {
+        let id = loaded.provider.id();
+        match &loaded.origin {
+            Origin::BuiltIn => {
+                let text = translation::built_in(language, id)?;
+                let file = format!("i18n/{language}/{id}.toml");
+                Some(Self { file, language: language.to_owned(), text: Ok(text) })
+            }
+            Origin::File(path) => {
+                let path = path.with_file_name("i18n").join(language).join(format!("{id}.toml"));
+                Some(Self { file: path.display().to_string(), language: language.to_owned(), text: Err(path) })
+            }
+        }
+    }
+
+    /// All sidecars of a provider.
+    pub fn all(loaded: &Loaded) -> Vec<Self> {
+        let languages = match &loaded.origin {
+            Origin::BuiltIn => translation::languages(loaded.provider.id()).map(str::to_owned).collect(),
+            Origin::File(path) => folders(&path.with_file_name("i18n")),
+        };
+        let sidecars = languages.iter().filter_map(|language| Self::of(loaded, language));
+        sidecars.filter(|sidecar| sidecar.path().is_none_or(Path::exists)).collect()
+    }
+
+    /// Where it lies, unless it is built in.
+    pub fn path(&self) -> Option<&Path> {
+        self.text.as_ref().err().map(PathBuf::as_path)
+    }
+
+    /// What it says; nothing when it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`], and [`CatalogError::Form`].
+    pub fn read(&self) -> Result<Translation, CatalogError> {
+        let text = match &self.text {
+            Ok(text) => (*text).to_owned(),
+            Err(path) if !path.exists() => return Ok(Translation::default()),
+            Err(path) => read(path)?,
+        };
+        Ok(Translation::parse(&self.file, &text)?)
+    }
+}
+
+/// The names of the folders in a folder, sorted; none when it cannot be listed.
+fn folders(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
 /// Reads a provider file from outside.
 fn load(path: &Path) -> Result<Loaded, CatalogError> {
     let text = read(path)?;
@@ -138,7 +237,7 @@ fn load(path: &Path) -> Result<Loaded, CatalogError> {
     if let Some(first) = unsound.next() {
         return Err(CatalogError::Unsound { first, more: unsound.count() });
     }
-    Ok(Loaded { provider, rev: rev(&text), origin: Origin::File(path.to_owned()) })
+    Ok(Loaded { rev: rev(&text, &provider), provider, origin: Origin::File(path.to_owned()) })
 }
 
 /// Reads the text of a provider file, at most [`MAX_BYTES`].
@@ -165,9 +264,15 @@ pub fn read(path: &Path) -> Result<String, CatalogError> {
     })
 }
 
-/// `sha256:` and the hash of `text` in lower-case hex.
-fn rev(text: &str) -> String {
-    format!("sha256:{}", template::hex(&Sha256::digest(text)))
+/// `sha256:` and the hash of `text`, and of the text that it extends, in lower-case hex.
+fn rev(text: &str, provider: &Provider) -> String {
+    let mut hash = Sha256::new_with_prefix(text);
+    if let Some(base) = provider.extends.as_deref().and_then(Catalog::built_in_text) {
+        // No text holds this byte: two pairs of texts never look the same.
+        hash.update([0]);
+        hash.update(base);
+    }
+    format!("sha256:{}", template::hex(&hash.finalize()))
 }
 
 /// The list of files from outside that may send credentials to the hosts they name. Trust is in the text: a copy of
@@ -239,14 +344,8 @@ impl Trust {
 
     // No lock: of two that write at the same moment one is forgotten, and its operator is asked once more.
     fn write(&self, list: &TrustFile) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
         let text = toml::to_string(list).map_err(io::Error::other)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+        replace_own(&self.path, text.as_bytes())
     }
 
     fn failed(&self, why: String) -> CatalogError {
@@ -543,8 +642,19 @@ source = []
     }
 
     #[test]
+    fn the_revision_of_a_file_that_extends_another_is_that_of_both() {
+        let text = FILE.replace("schema = 1", "schema = 1\nextends = 'zotero'");
+        let child = outside(&[("acme.toml", text.as_bytes())]).1.get("acme").unwrap();
+        let zotero = Catalog::built_in_text("zotero").unwrap();
+        let alone = parse("acme.toml", FILE).unwrap();
+        assert_ne!(child.rev, rev(&text, &alone));
+        assert_eq!(child.rev, rev(&format!("{text}\0{zotero}"), &alone));
+    }
+
+    #[test]
     fn the_revision_is_the_sha256_of_the_bytes() {
         // FIPS 180-2, appendix B.1.
-        assert_eq!(rev("abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let alone = parse("acme.toml", FILE).unwrap();
+        assert_eq!(rev("abc", &alone), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

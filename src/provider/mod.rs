@@ -3,11 +3,15 @@
 //! Unknown keys are errors everywhere. What serde cannot say is said by [`lint`].
 
 pub mod catalog;
+pub(crate) mod der;
 pub mod lint;
 pub mod parse;
 pub mod rule;
+pub(crate) mod sample;
 pub mod schema;
+mod source;
 pub mod template;
+pub mod translation;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +31,11 @@ pub const SCHEMA: u32 = 1;
 pub struct Provider {
     /// Version of this schema: 1.
     pub schema: u32,
+    /// The built-in file whose items this one takes over.
+    pub extends: Option<String>,
+    /// What is not taken over: `field.x`, `scope.x`, `check.x`, `fixture.NAME` …
+    #[serde(default)]
+    pub without: Vec<String>,
     /// Name, purpose and state of the service.
     pub provider: About,
     /// Where the facts come from and how old they are.
@@ -40,6 +49,9 @@ pub struct Provider {
     /// Rights that the credential needs at the service.
     #[serde(default)]
     pub scope: Vec<Scope>,
+    /// Who does a part of the set-up, where it takes more than one person.
+    #[serde(default)]
+    pub persona: Vec<Persona>,
     /// What to do in the service's console, in order.
     #[serde(default)]
     pub step: Vec<Step>,
@@ -73,6 +85,11 @@ impl Provider {
         self.var.iter().find(|var| var.id == id)
     }
 
+    /// The person of that id.
+    pub fn persona(&self, id: &str) -> Option<&Persona> {
+        self.persona.iter().find(|persona| persona.id == id)
+    }
+
     /// The check of that id.
     pub fn check(&self, id: &str) -> Option<&Check> {
         self.check.iter().find(|check| check.id == id)
@@ -85,7 +102,15 @@ impl Provider {
         let mut samples = BTreeMap::new();
         for field in &self.field {
             if let Some(Sample(value)) = field.format.good.first() {
-                samples.insert(format!("field.{}", field.id), value.clone());
+                samples.insert(format!("field.{}", field.id), sample::grown(value, field.kind).into_owned());
+            }
+        }
+        for field in &self.field {
+            let id = format!("field.{}", field.id);
+            if let Some(derive) = field.derive.as_ref().filter(|_| !samples.contains_key(&id)) {
+                let document = samples.get(&format!("field.{}", derive.from));
+                let value = document.and_then(|document| derive.value(document));
+                samples.extend(value.map(|value| (id, value)));
             }
         }
         for var in &self.var {
@@ -165,17 +190,18 @@ impl Category {
     }
 }
 
-/// Whether the service can still be set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// Whether the service, a field or a right can still be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// It works.
+    #[default]
     Active,
     /// Part of it is gone or announced to go.
     Degraded,
     /// Old credentials work, new ones cannot be made.
     ExistingOnly,
-    /// The service is gone: set-up is refused.
+    /// It is gone: the set-up of a service is refused, a field is not asked for, a right is not ticked.
     Retired,
 }
 
@@ -203,6 +229,16 @@ pub struct Change {
     pub successor: Option<String>,
     /// Where this is said.
     pub source: String,
+}
+
+/// Who does a part of the set-up.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Persona {
+    /// How steps, fields and `--as` name it.
+    pub id: String,
+    /// Who that is.
+    pub label: String,
 }
 
 /// A page of the service.
@@ -373,6 +409,20 @@ pub struct Field {
     pub when: Option<When>,
     /// After how many days the service lets it end.
     pub ttl_days: Option<u32>,
+    /// Whether it is still handed out; one that is `retired` is neither asked for nor required.
+    #[serde(default)]
+    pub status: Status,
+    /// Required unless it is active.
+    pub change: Option<Change>,
+    /// Who has it; everybody when nothing is said.
+    pub persona: Option<String>,
+}
+
+impl Field {
+    /// Whether it is not handed out any more: neither asked for nor required, and kept where it is known.
+    pub fn is_retired(&self) -> bool {
+        self.status == Status::Retired
+    }
 }
 
 fn yes() -> bool {
@@ -458,6 +508,10 @@ pub enum Structure {
     Json,
     /// A UUID.
     Uuid,
+    /// An elliptic-curve private key on P-256, in PKCS#8.
+    P256PrivateKey,
+    /// An RSA private key of 2048 bits or more.
+    RsaPrivateKey,
 }
 
 /// A value that is something else.
@@ -473,7 +527,8 @@ pub struct Mistake {
     pub warn: bool,
 }
 
-/// A sample value. Parts are joined, so that no secret scanner sees the whole.
+/// A sample value. Parts are joined, so that no secret scanner sees the whole; `${pem:rsa}` and `${pem:p256}` stand for
+/// private keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample(pub String);
 
@@ -522,6 +577,18 @@ pub struct Derive {
     pub json: String,
 }
 
+impl Derive {
+    /// The text or number in a document; nothing when it is not there, or when that is no JSON.
+    pub fn value(&self, document: &str) -> Option<String> {
+        let document: serde_json::Value = serde_json::from_str(document).ok()?;
+        match document.pointer(&self.json)? {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
 /// A right that the credential needs at the service.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -537,6 +604,18 @@ pub struct Scope {
     pub required: bool,
     /// How an answer of the service shows it. Without one it stays unproven.
     pub verify: Option<Verify>,
+    /// Whether it can still be granted; one that is `retired` is not ticked any more, and never missing.
+    #[serde(default)]
+    pub status: Status,
+    /// Required unless it is active.
+    pub change: Option<Change>,
+}
+
+impl Scope {
+    /// Whether it cannot be granted any more: not ticked, and never missing.
+    pub fn is_retired(&self) -> bool {
+        self.status == Status::Retired
+    }
 }
 
 /// How an answer shows that a right was granted.
@@ -575,6 +654,8 @@ pub struct Step {
     pub capture: Vec<String>,
     /// It has to be done only then.
     pub when: Option<When>,
+    /// Who does it; everybody when nothing is said.
+    pub persona: Option<String>,
 }
 
 /// A text to paste into the console.
@@ -651,6 +732,8 @@ pub struct Check {
     pub when: Option<When>,
     /// Seconds to wait for the answer, 1 to 60; `--timeout` overrides it.
     pub timeout_s: Option<u64>,
+    /// Where the credential may belong instead: asked after a rejection.
+    pub elsewhere: Option<Elsewhere>,
     /// The same request with a scrambled secret, which must be refused.
     pub control: Option<ControlPlan>,
     /// JWTs that are signed before the request: `${mint.x}`.
@@ -670,6 +753,29 @@ pub struct Check {
     /// Warnings that do not change the verdict.
     #[serde(default)]
     pub advice: Vec<Advice>,
+}
+
+/// Where a credential may belong instead.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Elsewhere {
+    /// Each other choice of this variable.
+    Choices(String),
+    /// Each of these values of variables.
+    Places(Vec<BTreeMap<String, String>>),
+}
+
+impl Elsewhere {
+    /// Variable → value, for each place.
+    pub fn places(&self, provider: &Provider) -> Vec<BTreeMap<String, String>> {
+        match self {
+            Self::Choices(id) => {
+                let choices = provider.var(id).map(|var| var.choices.as_slice()).unwrap_or_default();
+                choices.iter().map(|choice| BTreeMap::from([(id.clone(), choice.clone())])).collect()
+            }
+            Self::Places(places) => places.clone(),
+        }
+    }
 }
 
 /// What asking does at the service, the mildest first.
@@ -859,19 +965,38 @@ pub struct Auth {
     pub service: Option<String>,
     /// oauth2-*, jwt-bearer: the token endpoint.
     pub token_url: Option<Template>,
+    /// oauth2-authorize-preflight: the authorization endpoint.
+    pub authorize_url: Option<Template>,
     /// oauth2-*: the client's id.
     pub client_id: Option<Template>,
     /// oauth2-*: the client's secret.
     pub client_secret: Option<Template>,
     /// oauth2-*: where the client's id and secret go (RFC 6749 section 2.3.1).
     pub client_auth: Option<ClientAuth>,
-    /// oauth2-client-probe: the redirect URI.
+    /// oauth2-client-probe, oauth2-authorize-preflight: the redirect URI.
     pub redirect_uri: Option<Template>,
     /// oauth2-client-probe: a code that cannot exist, in the shape that the service wants.
     pub code: Option<String>,
-    /// oauth2-client-credentials: the scopes.
+    /// oauth2-client-credentials, oauth2-refresh, oauth2-authorize-preflight: the scopes.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// oauth2-authorize-preflight: further query parameters, or others than those that are sent anyway.
+    #[serde(default)]
+    pub params: BTreeMap<String, Template>,
+    /// oauth2-authorize-preflight: replaces our User-Agent where a service needs it.
+    pub user_agent: Option<String>,
+    /// oauth2-refresh: the refresh token.
+    pub refresh_token: Option<Template>,
+    /// oauth1-hmac: the client's identifier (RFC 5849 calls it the consumer key).
+    pub consumer_key: Option<Template>,
+    /// oauth1-hmac: the client's shared secret.
+    pub consumer_secret: Option<Template>,
+    /// oauth1-hmac: the token.
+    pub token: Option<Template>,
+    /// oauth1-hmac: the token's shared secret.
+    pub token_secret: Option<Template>,
+    /// oauth1-hmac: where the user is sent back to, or `oob`.
+    pub callback: Option<Template>,
     /// jwt-bearer: the signed assertion, `${mint.x}`.
     pub assertion: Option<Template>,
     /// jwt-local: the algorithm.
@@ -897,10 +1022,16 @@ pub enum Strategy {
     Basic,
     /// AWS Signature Version 4.
     AwsSigv4,
+    /// OAuth 1.0a with HMAC-SHA1 (RFC 5849).
+    Oauth1Hmac,
     /// A code that cannot exist is exchanged (RFC 6749 section 4.1.3): no user is needed.
     Oauth2ClientProbe,
     /// A token of the client's own (RFC 6749 section 4.4).
     Oauth2ClientCredentials,
+    /// A refresh token is exchanged for an access token (RFC 6749 section 6).
+    Oauth2Refresh,
+    /// The page where people sign in is opened (RFC 6749 section 4.1.1); no secret is sent.
+    Oauth2AuthorizePreflight,
     /// A signed assertion is exchanged for a token (RFC 7523 section 2.1).
     JwtBearer,
     /// A token is verified offline; nothing is sent.
@@ -916,8 +1047,11 @@ impl Strategy {
             Self::Query => "query",
             Self::Basic => "basic",
             Self::AwsSigv4 => "aws-sigv4",
+            Self::Oauth1Hmac => "oauth1-hmac",
             Self::Oauth2ClientProbe => "oauth2-client-probe",
             Self::Oauth2ClientCredentials => "oauth2-client-credentials",
+            Self::Oauth2Refresh => "oauth2-refresh",
+            Self::Oauth2AuthorizePreflight => "oauth2-authorize-preflight",
             Self::JwtBearer => "jwt-bearer",
             Self::JwtLocal => "jwt-local",
         }
@@ -925,7 +1059,15 @@ impl Strategy {
 
     /// Whether the strategy makes the request itself, so that the file has no `request`.
     pub fn makes_request(self) -> bool {
-        matches!(self, Self::Oauth2ClientProbe | Self::Oauth2ClientCredentials | Self::JwtBearer | Self::JwtLocal)
+        matches!(
+            self,
+            Self::Oauth2ClientProbe
+                | Self::Oauth2ClientCredentials
+                | Self::Oauth2Refresh
+                | Self::Oauth2AuthorizePreflight
+                | Self::JwtBearer
+                | Self::JwtLocal
+        )
     }
 }
 
@@ -933,7 +1075,7 @@ impl Strategy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pack {
-    /// Error codes of RFC 6749 section 5.2, and of the token endpoint.
+    /// Error codes of RFC 6749 section 5.2, and of the token endpoint; where an authorization endpoint leads to.
     Rfc6749,
     /// None: only the file's own rules.
     None,

@@ -1,11 +1,11 @@
 //! Text → [`Provider`], with errors that show file, line, column and the nearest right key.
 
 use std::fmt;
-use std::ops::Range;
 
 use thiserror::Error;
 
 use super::Provider;
+use super::source::Source;
 use crate::problem::{Explain, Kind, nearest};
 
 /// The largest provider file that is read, in bytes.
@@ -58,29 +58,17 @@ impl Explain for Fault {
     }
 }
 
-/// Reads one provider file. Only its form is looked at; [`super::lint`] looks at its sense.
+/// Reads one provider file, with what it extends. Only its form is looked at; [`super::lint`] looks at its sense.
 ///
 /// # Errors
 ///
-/// The first [`Fault`], with its place.
+/// The first [`Fault`], with its file and place.
 pub fn parse(file: &str, text: &str) -> Result<Provider, Fault> {
-    let fault = |span: Option<Range<usize>>, what: String, hint: Option<String>| Fault {
-        file: file.to_owned(),
-        at: span.map_or(Place(None), |span| Place::of(text, span.start)),
-        what,
-        hint,
-    };
-    if text.len() > MAX_BYTES {
-        return Err(fault(None, format!("the file has {} bytes; {MAX_BYTES} at most", text.len()), None));
-    }
-    toml::from_str(text).map_err(|error| {
-        let (what, hint) = explain(error.message());
-        fault(error.span(), what, hint)
-    })
+    Source::read(file, text)?.provider()
 }
 
 /// `unknown field `x`, expected one of `a`, `b`` → a short sentence and the nearest right key.
-fn explain(message: &str) -> (String, Option<String>) {
+pub(super) fn explain(message: &str) -> (String, Option<String>) {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let what = match (message.split_once(" `"), quoted.split_first()) {
         (Some(("unknown field", _)), Some((typed, known))) => (format!("unknown key `{typed}`"), Some((typed, known))),

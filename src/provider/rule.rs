@@ -152,6 +152,8 @@ pub struct Conditions {
     pub matches: Option<String>,
     /// Equal to what was entered in this field.
     pub same_as: Option<String>,
+    /// An X.509 certificate (PEM) of the private key in this field. The key is not used and not sent.
+    pub certifies: Option<String>,
     /// Upper and lower case are the same, in `eq`, `in`, `contains` and `same_as`.
     #[serde(default)]
     pub ignore_case: bool,

@@ -3,7 +3,7 @@
 //! Draft-07, because the TOML editors that can use a schema know no newer one.
 
 use schemars::generate::SchemaSettings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Provider;
 
@@ -16,7 +16,44 @@ pub fn schema() -> Value {
     let mut schema = generator.into_root_schema_for::<Provider>();
     schema.insert("$id".to_owned(), Value::from(SCHEMA_ID));
     schema.insert("title".to_owned(), Value::from("keyward provider file"));
-    schema.to_value()
+    let mut schema = schema.to_value();
+    ease_extending(&mut schema);
+    schema
+}
+
+/// A file that extends another changes single keys of its items. So what an item needs is asked only of a file that
+/// extends nothing; of the others, only which item it is.
+fn ease_extending(schema: &mut Value) {
+    let mut needs = |definition: &str| {
+        let required = schema["definitions"][definition].as_object_mut().and_then(|table| table.remove("required"));
+        json!({ "required": required.unwrap_or_else(|| json!([])) })
+    };
+    let with = |mut table: Value, inner: Value| {
+        table["properties"] = inner;
+        table
+    };
+    let check = json!({
+        "control": needs("ControlPlan"),
+        "request": needs("Request"),
+        "mint": { "additionalProperties": needs("Mint") },
+        "rule": { "items": needs("Rule") },
+    });
+    let fixture = json!({ "response": needs("Response"), "expect": needs("Expected") });
+    let whole = json!({
+        "var": { "items": needs("Var") },
+        "field": { "items": with(needs("Field"), json!({ "derive": needs("Derive") })) },
+        "scope": { "items": with(needs("Scope"), json!({ "verify": needs("Verify") })) },
+        "persona": { "items": needs("Persona") },
+        "check": { "items": with(needs("Check"), check) },
+        "fixture": { "items": with(needs("Fixture"), fixture) },
+    });
+    let id = json!({ "items": { "required": ["id"] } });
+    let check = json!({ "items": { "required": ["id"], "properties": { "rule": id } } });
+    let name = json!({ "items": { "required": ["name"] } });
+    let part = json!({ "var": id, "field": id, "scope": id, "persona": id, "check": check, "fixture": name });
+    schema["if"] = json!({ "required": ["extends"] });
+    schema["then"] = json!({ "properties": part });
+    schema["else"] = json!({ "properties": whole });
 }
 
 /// The schema as the text of its file.

@@ -1,9 +1,9 @@
-//! `${field.x}`, `${var.x}`, `${got.x}`, `${mint.x}` with a fixed list of filters: a closed grammar, no code.
+//! `${field.x}`, `${var.x}`, `${got.x}`, `${mint.x}`, `${cert.x}` with a fixed list of filters: a closed grammar, no code.
 //!
 //! ```text
 //! template    = *( text / placeholder )
 //! placeholder = "${" scope "." id *( "|" filter ) "}"
-//! scope       = "field" / "var" / "got" / "mint"
+//! scope       = "field" / "var" / "got" / "mint" / "cert"
 //! filter      = "url" / "base64" / "md5" / "lower" / "trim" / "origin"
 //! ```
 
@@ -53,6 +53,8 @@ pub enum Scope {
     Got,
     /// A JWT signed for this check.
     Mint,
+    /// A certificate of the sample key in a field; only in the answers of fixtures.
+    Cert,
 }
 
 impl Scope {
@@ -63,6 +65,7 @@ impl Scope {
             Self::Var => "var",
             Self::Got => "got",
             Self::Mint => "mint",
+            Self::Cert => "cert",
         }
     }
 }
@@ -202,7 +205,7 @@ impl Hole {
         let (scope, id) = place.split_once('.').ok_or_else(|| {
             format!("`${{{inner}}}` must be `${{field.x}}`, `${{var.x}}`, `${{got.x}}` or `${{mint.x}}`")
         })?;
-        let scope = [Scope::Field, Scope::Var, Scope::Got, Scope::Mint]
+        let scope = [Scope::Field, Scope::Var, Scope::Got, Scope::Mint, Scope::Cert]
             .into_iter()
             .find(|known| known.word() == scope)
             .ok_or_else(|| format!("`${{{inner}}}`: `{scope}` must be `field`, `var`, `got` or `mint`"))?;

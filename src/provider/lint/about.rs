@@ -47,11 +47,12 @@ pub(super) fn ids(page: &Page<'_>, report: &mut Report<'_>) {
     let fields = names("field", provider.field.iter().map(|field| field.id.as_str()).collect());
     let scopes = names("scope", provider.scope.iter().map(|scope| scope.id.as_str()).collect());
     let steps = names("step", provider.step.iter().map(|step| step.id.as_str()).collect());
+    let personas = names("persona", provider.persona.iter().map(|persona| persona.id.as_str()).collect());
     let checks = names("check", provider.check.iter().map(|check| check.id.as_str()).collect());
     let fixtures = provider.fixture.iter().enumerate();
     let fixtures = fixtures.map(|(nth, fixture)| (at("fixture").nth(nth).key("name"), fixture.name.clone())).collect();
 
-    let mut snake = [vars.as_slice(), &fields, &steps, &checks].concat();
+    let mut snake = [vars.as_slice(), &fields, &steps, &personas, &checks].concat();
     for (nth, check) in provider.check.iter().enumerate() {
         let spot = at("check").nth(nth);
         snake.extend(check.mint.keys().map(|id| (spot.key("mint").key(id), id.clone())));
@@ -71,6 +72,7 @@ pub(super) fn ids(page: &Page<'_>, report: &mut Report<'_>) {
     // A claim may be a field, a variable or a scope: one name, one thing.
     unique([vars, fields, scopes].concat(), report);
     unique(steps, report);
+    unique(personas, report);
     unique(checks, report);
     unique(fixtures, report);
     for (nth, check) in provider.check.iter().enumerate() {
@@ -156,8 +158,8 @@ pub(super) fn dates(page: &Page<'_>, report: &mut Report<'_>) {
     for (nth, source) in provenance.source.iter().enumerate() {
         dates.push((spot.key("source").nth(nth).key("retrieved"), Some(&source.retrieved)));
     }
-    let change = page.provider.provider.change.as_ref();
-    dates.push((at("provider").key("change").key("since"), change.map(|change| &change.since)));
+    let changes = page.states().into_iter().map(|(spot, _, change)| (spot.key("change").key("since"), change));
+    dates.extend(changes.map(|(spot, change)| (spot, change.map(|change| &change.since))));
     for (spot, date) in dates {
         if let Some(date) = date.filter(|date| date.len() != 10 || NaiveDate::parse_from_str(date, "%Y-%m-%d").is_err())
         {
@@ -173,18 +175,18 @@ pub(super) fn sources(page: &Page<'_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn status(page: &Page<'_>, report: &mut Report<'_>) {
-    let about = &page.provider.provider;
-    let spot = at("provider");
-    match (about.status, &about.change) {
-        (Status::Active, Some(_)) => {
-            let hint = "a service whose end is announced is `degraded`";
-            report.say_with(&spot.key("status"), "the status is `active`, but a change is described", hint);
+    for (spot, status, change) in page.states() {
+        match (status, change) {
+            (Status::Active, Some(_)) => {
+                let hint = "what will end is `degraded`";
+                report.say_with(&spot.key("status"), "the status is `active`, but a change is described", hint);
+            }
+            (Status::Degraded | Status::ExistingOnly | Status::Retired, None) => {
+                let what = format!("the status is `{}`, but nothing says since when and why", status.word());
+                report.say_with(&spot.key("status"), what, "add a `change` beside it");
+            }
+            _ => {}
         }
-        (Status::Degraded | Status::ExistingOnly | Status::Retired, None) => {
-            let what = format!("the status is `{}`, but nothing says since when and why", about.status.word());
-            report.say_with(&spot.key("status"), what, "add `[provider.change]`");
-        }
-        _ => {}
     }
 }
 

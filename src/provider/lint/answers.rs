@@ -170,6 +170,7 @@ fn is_positive(test: &Test) -> bool {
         || test.contains.is_some()
         || test.matches.is_some()
         || test.same_as.is_some()
+        || test.certifies.is_some()
         || test.exists == Some(true)
 }
 

@@ -67,11 +67,12 @@ pub(super) fn unsound(file: &str, text: &str, provider: &Provider) -> Vec<Findin
 
 fn hold(laws: &[Law], file: &str, text: &str, provider: &Provider, fits: &Fits<'_>) -> Vec<Finding> {
     let page = Page::new(provider, text, fits);
-    let mut report = Report { file, text, spots: Spots::of(text), findings: Vec::new() };
+    let mut report = Report { file, text, spots: Spots::of(file, text), findings: Vec::new() };
     for law in laws {
         (law.look)(&page, &mut report);
     }
-    report.findings.sort_by_key(|finding| finding.at);
+    // The own file first.
+    report.findings.sort_by_key(|finding| (finding.file != file, finding.at));
     report.findings
 }
 
@@ -109,6 +110,7 @@ const LAWS: &[Law] = &[
     vital("templates in documents can be read", names::bodies),
     vital("placeholders are declared", names::placeholders),
     vital("nothing secret is shown", names::shown_secrets),
+    vital("what authenticates is sealed", names::sealed),
     vital("conditions have one meaning", names::conditions),
     vital("messages exist", names::messages),
     good_form("messages are used", names::unused_messages),
@@ -119,6 +121,7 @@ const LAWS: &[Law] = &[
     vital("no secret stands in a query", network::query),
     vital("a strategy has its keys and no others", network::strategy),
     vital("a request is there when it is needed", network::request),
+    vital("a check is asked elsewhere only where that does no harm", network::elsewhere),
     vital("checks follow each other", network::after),
     vital("pointers and expressions can be read", answers::patterns),
     vital("rules mean what an answer can mean", answers::meanings),
@@ -136,21 +139,21 @@ const LAWS: &[Law] = &[
 struct Report<'a> {
     file: &'a str,
     text: &'a str,
-    spots: Spots,
+    spots: Spots<'a>,
     findings: Vec<Finding>,
 }
 
 impl Report<'_> {
     /// Something is wrong at `spot`.
     fn say(&mut self, spot: &Spot, what: impl Into<String>) {
-        let at = self.place(spot);
-        self.put(at, what.into(), None);
+        let (file, at) = self.place(spot);
+        self.put(file, at, what.into(), None);
     }
 
     /// Something is wrong at `spot`, and `hint` says what to do.
     fn say_with(&mut self, spot: &Spot, what: impl Into<String>, hint: impl Into<String>) {
-        let at = self.place(spot);
-        self.put(at, what.into(), Some(hint.into()));
+        let (file, at) = self.place(spot);
+        self.put(file, at, what.into(), Some(hint.into()));
     }
 
     /// `name` stands at `spot` and is none of the `known` ones.
@@ -172,14 +175,20 @@ impl Report<'_> {
 
     /// Something is wrong at the byte `offset` of the text.
     fn say_at(&mut self, offset: usize, what: impl Into<String>, hint: &str) {
-        self.put(Place::of(self.text, offset), what.into(), Some(hint.to_owned()));
+        let at = Place::of(self.text, offset);
+        self.put(self.file.to_owned(), at, what.into(), Some(hint.to_owned()));
     }
 
-    fn place(&self, spot: &Spot) -> Place {
-        self.spots.offset(spot).map_or(Place(None), |offset| Place::of(self.text, offset))
+    fn place(&self, spot: &Spot) -> (String, Place) {
+        self.spots.place(spot).unwrap_or_else(|| (self.file.to_owned(), Place(None)))
     }
 
-    fn put(&mut self, at: Place, what: String, hint: Option<String>) {
-        self.findings.push(Finding { file: self.file.to_owned(), at, what, hint });
+    /// Whether what stands at `spot` is taken over from another file.
+    fn is_taken_over(&self, spot: &Spot) -> bool {
+        self.place(spot).0 != self.file
+    }
+
+    fn put(&mut self, file: String, at: Place, what: String, hint: Option<String>) {
+        self.findings.push(Finding { file, at, what, hint });
     }
 }

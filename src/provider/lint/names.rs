@@ -6,7 +6,7 @@ use super::Report;
 use super::page::{Becomes, Page};
 use super::spot::{Spot, at};
 use crate::provider::template::{Hole, Scope};
-use crate::provider::{Provider, When};
+use crate::provider::{Check, Provider, Template, When};
 
 pub(super) fn bodies(page: &Page<'_>, report: &mut Report<'_>) {
     for (spot, reason) in &page.broken {
@@ -20,8 +20,8 @@ pub(super) fn placeholders(page: &Page<'_>, report: &mut Report<'_>) {
             let known = known(page, hole.scope, written.becomes);
             match known {
                 None => {
-                    let what =
-                        format!("`${{{hole}}}` has no value here: only what is sent knows `{}`", hole.scope.word());
+                    let knows = if hole.scope == Scope::Cert { "a fixture's answer" } else { "what is sent" };
+                    let what = format!("`${{{hole}}}` has no value here: only {knows} knows `{}`", hole.scope.word());
                     report.say(&written.spot, what);
                 }
                 Some(known) if !known.contains(hole.id.as_str()) => {
@@ -35,7 +35,7 @@ pub(super) fn placeholders(page: &Page<'_>, report: &mut Report<'_>) {
 
 fn undeclared(hole: &Hole) -> String {
     match hole.scope {
-        Scope::Field => format!("there is no field `{}`", hole.id),
+        Scope::Field | Scope::Cert => format!("there is no field `{}`", hole.id),
         Scope::Var => format!("there is no variable `{}`", hole.id),
         Scope::Got => format!("no check before this one extracts `{}`", hole.id),
         Scope::Mint => format!("this check signs no `{}`", hole.id),
@@ -47,6 +47,8 @@ fn known<'a>(page: &Page<'a>, scope: Scope, becomes: Becomes) -> Option<BTreeSet
     let provider = page.provider;
     match scope {
         Scope::Field => Some(provider.field.iter().map(|field| field.id.as_str()).collect()),
+        Scope::Cert if becomes != Becomes::Echo => None,
+        Scope::Cert => Some(provider.field.iter().map(|field| field.id.as_str()).collect()),
         Scope::Var => Some(provider.var.iter().map(|var| var.id.as_str()).collect()),
         Scope::Got => {
             let check = &provider.check[becomes.check()?];
@@ -84,6 +86,41 @@ pub(super) fn shown_secrets(page: &Page<'_>, report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// A field that authenticates, or has the name of one that does, is sealed. Forgetting it would put the value into
+/// the clear part of a vault.
+pub(super) fn sealed(page: &Page<'_>, report: &mut Report<'_>) {
+    let provider = page.provider;
+    for (index, field) in provider.field.iter().enumerate().filter(|(_, field)| !page.is_secret(&field.id)) {
+        let sounds_secret = ["secret", "password", "passphrase", "token", "private_key", "key_json"]
+            .iter()
+            .any(|word| field.id == *word || field.id.ends_with(&format!("_{word}")));
+        let mut uses = provider.check.iter().flat_map(authenticating);
+        let authenticates =
+            uses.any(|template| template.holes().any(|hole| hole.scope == Scope::Field && hole.id == field.id));
+        let says_secret = format!("`{}` authenticates, so it needs `secret = true`", field.id);
+        if authenticates || sounds_secret {
+            report.say(&at("field").nth(index), says_secret);
+        }
+    }
+}
+
+/// The values with which a check authenticates.
+fn authenticating(check: &Check) -> impl Iterator<Item = &Template> {
+    let auth = &check.auth;
+    // What goes into a header or a query may be public: the keys of web pages are.
+    let keys = [
+        auth.password.as_ref(),
+        auth.secret_access_key.as_ref(),
+        auth.session_token.as_ref(),
+        auth.client_secret.as_ref(),
+        auth.consumer_secret.as_ref(),
+        auth.token_secret.as_ref(),
+        auth.refresh_token.as_ref(),
+        auth.secret.as_ref(),
+    ];
+    keys.into_iter().flatten().chain(check.mint.values().map(|mint| &mint.key))
 }
 
 pub(super) fn conditions(page: &Page<'_>, report: &mut Report<'_>) {
@@ -166,7 +203,11 @@ pub(super) fn messages(page: &Page<'_>, report: &mut Report<'_>) {
 pub(super) fn unused_messages(page: &Page<'_>, report: &mut Report<'_>) {
     let used: BTreeSet<&str> = referred(page).into_iter().map(|(_, id)| id).collect();
     for id in page.provider.message.keys().filter(|id| !used.contains(id.as_str())) {
-        report.say(&at("message").key(id), format!("nothing says the message `{id}`"));
+        let spot = at("message").key(id);
+        // What is extended has its own users for it.
+        if !report.is_taken_over(&spot) {
+            report.say(&spot, format!("nothing says the message `{id}`"));
+        }
     }
 }
 
@@ -221,9 +262,16 @@ pub(super) fn claims(page: &Page<'_>, report: &mut Report<'_>) {
         let spot = at("scope").nth(index).key("verify").key("check");
         named.extend(check.map(|check| (spot.clone(), check, "check", &checks)));
     }
+    let personas: BTreeSet<&str> = provider.persona.iter().map(|persona| persona.id.as_str()).collect();
+    let done = provider.step.iter().enumerate().map(|(nth, step)| (at("step").nth(nth), &step.persona));
+    let had = provider.field.iter().enumerate().map(|(nth, field)| (at("field").nth(nth), &field.persona));
+    for (spot, persona) in done.chain(had) {
+        named.extend(persona.iter().map(|id| (spot.key("persona"), id.as_str(), "persona", &personas)));
+    }
     for (spot, test) in page.tests() {
-        let field = test.conditions.same_as.iter().map(|field| (spot.key("same_as"), field.as_str(), "field", &fields));
-        named.extend(field);
+        for (key, field) in [("same_as", &test.conditions.same_as), ("certifies", &test.conditions.certifies)] {
+            named.extend(field.iter().map(|field| (spot.key(key), field.as_str(), "field", &fields)));
+        }
     }
     for (spot, name, what, known) in named {
         if !known.contains(name) {
@@ -252,7 +300,7 @@ pub(super) fn captures(page: &Page<'_>, report: &mut Report<'_>) {
     for (index, field) in page.provider.field.iter().enumerate() {
         let spot = at("field").nth(index).key("id");
         match (&field.derive, asked.contains(field.id.as_str())) {
-            (None, false) => {
+            (None, false) if !field.is_retired() => {
                 let hint = "name it in the `capture` of the step after which it is known";
                 report.say_with(&spot, format!("no step asks for `{}`", field.id), hint);
             }

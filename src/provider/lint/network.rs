@@ -1,11 +1,13 @@
 //! Where requests go, and what goes with them.
 
+use std::collections::BTreeMap;
+
 use super::Report;
 use super::names::ancestors;
 use super::page::{Becomes, Page};
 use super::spot::{Spot, at};
 use crate::provider::template::{Hole, Part, Scope};
-use crate::provider::{Auth, Method, Provider, Shape, Strategy, Template, Var};
+use crate::provider::{Auth, Effects, Elsewhere, Method, Provider, Shape, Strategy, Template, Var};
 
 pub(super) fn https(page: &Page<'_>, report: &mut Report<'_>) {
     for written in &page.templates {
@@ -18,8 +20,10 @@ pub(super) fn https(page: &Page<'_>, report: &mut Report<'_>) {
             secure(&at("provenance").key("source").nth(nth).key("url"), url, report);
         }
     }
-    if let Some(change) = &page.provider.provider.change {
-        secure(&at("provider").key("change").key("source"), &change.source, report);
+    for (spot, _, change) in page.states() {
+        if let Some(change) = change {
+            secure(&spot.key("change").key("source"), &change.source, report);
+        }
     }
     for (index, var) in page.provider.var.iter().enumerate().filter(|(_, var)| var.host && var.kind == Shape::Url) {
         let spot = at("var").nth(index);
@@ -121,7 +125,7 @@ fn is_secret(page: &Page<'_>, hole: &Hole) -> bool {
             page.provider.check.iter().any(|check| check.extract.get(&hole.id).is_some_and(|extract| extract.secret))
         }
         Scope::Mint => true,
-        Scope::Var => false,
+        Scope::Var | Scope::Cert => false,
     }
 }
 
@@ -132,11 +136,18 @@ fn keys_of(strategy: Strategy) -> (&'static [&'static str], &'static [&'static s
         Strategy::Header | Strategy::Query => (&["name", "value"], &[]),
         Strategy::Basic => (&["username", "password"], &[]),
         Strategy::AwsSigv4 => (&["access_key_id", "secret_access_key", "region", "service"], &["session_token"]),
+        Strategy::Oauth1Hmac => (&["consumer_key", "consumer_secret"], &["token", "token_secret", "callback"]),
         Strategy::Oauth2ClientProbe => {
             (&["token_url", "client_id", "client_secret", "code"], &["client_auth", "redirect_uri", "pack"])
         }
         Strategy::Oauth2ClientCredentials => {
             (&["token_url", "client_id", "client_secret"], &["client_auth", "scopes", "pack"])
+        }
+        Strategy::Oauth2Refresh => {
+            (&["token_url", "client_id", "refresh_token"], &["client_secret", "client_auth", "scopes", "pack"])
+        }
+        Strategy::Oauth2AuthorizePreflight => {
+            (&["authorize_url", "client_id", "redirect_uri"], &["scopes", "params", "user_agent", "pack"])
         }
         Strategy::JwtBearer => (&["token_url", "assertion"], &["pack"]),
         Strategy::JwtLocal => (&["alg", "secret", "sample"], &[]),
@@ -157,12 +168,21 @@ fn set_keys(auth: &Auth) -> Vec<&'static str> {
         ("region", auth.region.is_some()),
         ("service", auth.service.is_some()),
         ("token_url", auth.token_url.is_some()),
+        ("authorize_url", auth.authorize_url.is_some()),
         ("client_id", auth.client_id.is_some()),
         ("client_secret", auth.client_secret.is_some()),
         ("client_auth", auth.client_auth.is_some()),
         ("redirect_uri", auth.redirect_uri.is_some()),
         ("code", auth.code.is_some()),
         ("scopes", !auth.scopes.is_empty()),
+        ("params", !auth.params.is_empty()),
+        ("user_agent", auth.user_agent.is_some()),
+        ("refresh_token", auth.refresh_token.is_some()),
+        ("consumer_key", auth.consumer_key.is_some()),
+        ("consumer_secret", auth.consumer_secret.is_some()),
+        ("token", auth.token.is_some()),
+        ("token_secret", auth.token_secret.is_some()),
+        ("callback", auth.callback.is_some()),
         ("assertion", auth.assertion.is_some()),
         ("alg", auth.alg.is_some()),
         ("secret", auth.secret.is_some()),
@@ -208,6 +228,69 @@ pub(super) fn request(page: &Page<'_>, report: &mut Report<'_>) {
             report.say(&spot.key("method"), "a request with a body is not a GET or HEAD");
         }
     }
+}
+
+/// The variables of `elsewhere` decide where the check asks, and asking there again does no harm.
+pub(super) fn elsewhere(page: &Page<'_>, report: &mut Report<'_>) {
+    for (index, check) in page.provider.check.iter().enumerate() {
+        let spot = at("check").nth(index).key("elsewhere");
+        match &check.elsewhere {
+            None => continue,
+            Some(Elsewhere::Choices(id)) => chosen(page, index, &spot, id, report),
+            Some(Elsewhere::Places(places)) => {
+                for (nth, place) in places.iter().enumerate() {
+                    visited(page, index, &spot.nth(nth), place, report);
+                }
+            }
+        }
+        if check.effects > Effects::IssuesToken {
+            let what = format!("a rejected check is asked elsewhere too, and its effect is `{}`", check.effects.word());
+            report.say(&spot, what);
+        }
+    }
+}
+
+/// `elsewhere` with one variable.
+fn chosen(page: &Page<'_>, check: usize, spot: &Spot, id: &str, report: &mut Report<'_>) {
+    let Some(var) = known_var(page, spot, id, report) else { return };
+    if !var.host || var.choices.len() < 2 {
+        report.say_with(spot, format!("`{id}` does not choose a host"), "it needs `host = true` and `choices`");
+    }
+    if !is_in_address(page, check, id) {
+        let check = &page.provider.check[check].id;
+        report.say(spot, format!("`{id}` is not in the address of `{check}`"));
+    }
+}
+
+/// One place of several variables.
+fn visited(page: &Page<'_>, check: usize, spot: &Spot, place: &BTreeMap<String, String>, report: &mut Report<'_>) {
+    for (id, value) in place {
+        let Some(var) = known_var(page, spot, id, report) else { continue };
+        if !var.choices.is_empty() && !var.choices.contains(value) {
+            report.say(&spot.key(id), format!("`{value}` is not a choice of `{id}`"));
+        }
+    }
+    let decides = |id: &String| page.provider.var(id).is_some_and(|var| var.host) && is_in_address(page, check, id);
+    if !place.keys().any(decides) {
+        let check = &page.provider.check[check].id;
+        report.say(spot, format!("none of these variables decides the host of `{check}`"));
+    }
+}
+
+fn known_var<'p>(page: &Page<'p>, spot: &Spot, id: &str, report: &mut Report<'_>) -> Option<&'p Var> {
+    let var = page.provider.var(id);
+    if var.is_none() {
+        let known = page.provider.var.iter().map(|var| var.id.as_str());
+        report.unknown(spot, format!("there is no variable `{id}`"), id, known);
+    }
+    var
+}
+
+fn is_in_address(page: &Page<'_>, check: usize, id: &str) -> bool {
+    page.templates.iter().any(|written| {
+        written.becomes == Becomes::Address(check)
+            && written.template.holes().any(|hole| hole.scope == Scope::Var && hole.id == id)
+    })
 }
 
 pub(super) fn after(page: &Page<'_>, report: &mut Report<'_>) {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::Fits;
 use super::spot::{Spot, at};
 use crate::provider::template::{Hole, Scope};
-use crate::provider::{Body, Check, Mint, Provider, Request, Response, Rule, Template, Test, When};
+use crate::provider::{
+    Body, Change, Check, Mint, Provider, Request, Response, Rule, Status, Strategy, Template, Test, When,
+};
 
 /// A provider as the laws look at it.
 pub(super) struct Page<'a> {
@@ -135,20 +137,31 @@ impl<'a> Page<'a> {
             ("secret_access_key", &auth.secret_access_key),
             ("session_token", &auth.session_token),
             ("region", &auth.region),
-            ("client_id", &auth.client_id),
             ("client_secret", &auth.client_secret),
-            ("redirect_uri", &auth.redirect_uri),
+            ("refresh_token", &auth.refresh_token),
+            ("consumer_key", &auth.consumer_key),
+            ("consumer_secret", &auth.consumer_secret),
+            ("token", &auth.token),
+            ("token_secret", &auth.token_secret),
+            ("callback", &auth.callback),
             ("assertion", &auth.assertion),
             ("secret", &auth.secret),
             ("sample", &auth.sample),
         ];
-        for (key, template) in keys {
+        // The page where people sign in gets everything in its address.
+        let preflight = auth.strategy == Strategy::Oauth2AuthorizePreflight;
+        let named = if preflight { Becomes::Query(index) } else { Becomes::Sent(index) };
+        let keys = keys.into_iter().map(|(key, template)| (key, template, Becomes::Sent(index)));
+        let client = [("client_id", &auth.client_id, named), ("redirect_uri", &auth.redirect_uri, named)];
+        let urls = [("token_url", &auth.token_url), ("authorize_url", &auth.authorize_url)];
+        let urls = urls.into_iter().map(|(key, template)| (key, template, Becomes::Address(index)));
+        for (key, template, becomes) in keys.chain(client).chain(urls) {
             if let Some(template) = template {
-                self.put(spot.key(key), template, Becomes::Sent(index));
+                self.put(spot.key(key), template, becomes);
             }
         }
-        if let Some(token_url) = &auth.token_url {
-            self.put(spot.key("token_url"), token_url, Becomes::Address(index));
+        for (key, template) in &auth.params {
+            self.put(spot.key("params").key(key), template, Becomes::Query(index));
         }
     }
 
@@ -248,6 +261,15 @@ impl<'a> Page<'a> {
             .map(|field| field.id.as_str())
             .chain(var.iter().map(|var| var.id.as_str()))
             .chain(scope.iter().map(|scope| scope.id.as_str()))
+    }
+
+    /// The status and the change of the service, of each field and of each scope, with the table in which they stand.
+    pub(super) fn states(&self) -> Vec<(Spot, Status, Option<&'a Change>)> {
+        let Provider { provider: about, field, scope, .. } = self.provider;
+        let fields = field.iter().enumerate().map(|(nth, field)| ("field", nth, field.status, field.change.as_ref()));
+        let scopes = scope.iter().enumerate().map(|(nth, scope)| ("scope", nth, scope.status, scope.change.as_ref()));
+        let parts = fields.chain(scopes).map(|(table, nth, status, change)| (at(table).nth(nth), status, change));
+        std::iter::once((at("provider"), about.status, about.change.as_ref())).chain(parts).collect()
     }
 
     /// Every rule with its check's index and its place.

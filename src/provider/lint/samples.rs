@@ -5,6 +5,7 @@ use regex_lite::Regex;
 use super::Report;
 use super::page::Page;
 use super::spot::{Spot, at};
+use crate::provider::sample::grown;
 use crate::provider::{Field, Mistake, Sample, Structure};
 
 /// Whether a value fits a field, as far as patterns and the outer form of a structure show it. Where the whole format
@@ -26,7 +27,9 @@ fn has_form(structure: Structure, value: &str) -> bool {
         Structure::AwsAccessKeyId => matches("^A[A-Z0-9]{3}[A-Z2-7]{16}$"),
         Structure::GcpServiceAccount => json().is_ok_and(|json| json["type"] == "service_account"),
         Structure::Jwt => matches(r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$"),
-        Structure::Pem => value.starts_with("-----BEGIN ") && value.trim_end().ends_with("-----"),
+        Structure::Pem | Structure::P256PrivateKey | Structure::RsaPrivateKey => {
+            value.starts_with("-----BEGIN ") && value.trim_end().ends_with("-----")
+        }
         Structure::Json => json().is_ok(),
         Structure::Uuid => matches("^(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
     }
@@ -51,7 +54,7 @@ pub(super) fn samples(page: &Page<'_>, report: &mut Report<'_>) {
 
 fn judged(page: &Page<'_>, field: &Field, samples: &[Sample], good: bool, spot: &Spot, report: &mut Report<'_>) {
     for (nth, Sample(sample)) in samples.iter().enumerate() {
-        if (page.fits)(field, sample) != good {
+        if (page.fits)(field, &grown(sample, field.kind)) != good {
             let what = if good { "this good sample does not fit" } else { "this bad sample fits" };
             report.say(&spot.nth(nth), format!("{what} `{}`", field.id));
         }
@@ -63,7 +66,8 @@ pub(super) fn mistakes(page: &Page<'_>, report: &mut Report<'_>) {
         let spot = at("field").nth(index).key("format").key("mistake");
         for (nth, mistake) in field.format.mistake.iter().enumerate() {
             let Ok(regex) = Regex::new(&mistake.regex) else { continue };
-            let any = |samples: &[Sample]| samples.iter().any(|Sample(sample)| regex.is_match(sample));
+            let matches = |Sample(sample): &Sample| regex.is_match(&grown(sample, field.kind));
+            let any = |samples: &[Sample]| samples.iter().any(matches);
             let Mistake { message, warn, .. } = mistake;
             if any(&field.format.good) && !warn {
                 report.say(&spot.nth(nth), format!("`{message}` is said of a good sample"));

@@ -1,6 +1,9 @@
-//! Where a value stands: `check`, 2, `rule`, 0, `hint` → a byte in the text.
+//! Where a value stands: `check`, 2, `rule`, 0, `hint` → a place in the text.
 
-use toml_edit::{Document, Item, Table, TableLike, Value};
+use toml::de::DeValue;
+
+use crate::provider::parse::Place;
+use crate::provider::source::Source;
 
 /// A way through a document.
 #[derive(Debug, Clone)]
@@ -35,85 +38,42 @@ impl Spot {
     }
 }
 
-/// The places of all values of one text.
-pub(super) struct Spots(Option<Document<String>>);
+/// The places of all values of one file, and of the file that it extends.
+pub(super) struct Spots<'t>(Option<Source<'t>>);
 
-/// What a turn can be taken from.
-enum Node<'a> {
-    Table(&'a dyn TableLike),
-    Tables(&'a toml_edit::ArrayOfTables),
-    Array(&'a toml_edit::Array),
-    Leaf,
-}
-
-impl<'a> Node<'a> {
-    fn of(item: &'a Item) -> Self {
-        match item {
-            Item::Table(table) => Self::Table(table),
-            Item::ArrayOfTables(tables) => Self::Tables(tables),
-            Item::Value(value) => Self::of_value(value),
-            Item::None => Self::Leaf,
-        }
+impl<'t> Spots<'t> {
+    /// The places in `text`; none when it cannot be read.
+    pub(super) fn of(file: &str, text: &'t str) -> Self {
+        Self(Source::read(file, text).ok())
     }
 
-    fn of_value(value: &'a Value) -> Self {
-        match value {
-            Value::InlineTable(table) => Self::Table(table),
-            Value::Array(array) => Self::Array(array),
-            _ => Self::Leaf,
+    /// The file and the place at which the value at `spot` starts, or the nearest value around it that exists.
+    pub(super) fn place(&self, spot: &Spot) -> Option<(String, Place)> {
+        let source = self.0.as_ref()?;
+        let mut turns = spot.0.iter();
+        let Some(Turn::Key(first)) = turns.next() else { return None };
+        let mut value = source.root().get(first.as_str())?;
+        for turn in turns {
+            let next = match (value.get_ref(), turn) {
+                (DeValue::Table(table), Turn::Key(key)) => table.get(key.as_str()),
+                (DeValue::Array(items), Turn::Nth(index)) => items.get(*index),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            value = next;
         }
-    }
-
-    /// The node that `turn` leads to, with the byte where it starts.
-    fn follow(&self, turn: &Turn) -> Option<(Node<'a>, Option<usize>)> {
-        match (self, turn) {
-            (Self::Table(table), Turn::Key(key)) => {
-                let item = table.get(key)?;
-                Some((Self::of(item), item.span().map(|span| span.start)))
-            }
-            (Self::Tables(tables), Turn::Nth(index)) => {
-                let table: &Table = tables.get(*index)?;
-                Some((Self::Table(table), table.span().map(|span| span.start)))
-            }
-            (Self::Array(array), Turn::Nth(index)) => {
-                let value = array.get(*index)?;
-                Some((Self::of_value(value), value.span().map(|span| span.start)))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl Spots {
-    /// The places in `text`; none when it is not TOML.
-    pub(super) fn of(text: &str) -> Self {
-        Self(Document::parse(text.to_owned()).ok())
-    }
-
-    /// The byte at which the value at `spot` starts, or the nearest value around it that exists.
-    pub(super) fn offset(&self, spot: &Spot) -> Option<usize> {
-        let root: &Table = self.0.as_ref()?.as_table();
-        let mut node = Node::Table(root);
-        let mut offset = None;
-        for turn in &spot.0 {
-            let Some((next, start)) = node.follow(turn) else { break };
-            // A table that is only implied by its children has no place of its own.
-            offset = start.or(offset);
-            node = next;
-        }
-        offset
+        Some(source.place(value.span().start))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Place;
     use super::*;
 
     const TEXT: &str = "a = 1\n[[check]]\nid = 'x'\n[[check]]\n[check.auth]\nkeys = ['p', 'q']\n[[check.rule]]\nwhen = { json = { '/e' = 2 } }\n";
 
     fn line(spot: &Spot) -> Option<(usize, usize)> {
-        Spots::of(TEXT).offset(spot).and_then(|offset| Place::of(TEXT, offset).0)
+        Spots::of("x.toml", TEXT).place(spot).and_then(|(_, place)| place.0)
     }
 
     #[test]

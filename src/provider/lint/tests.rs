@@ -284,6 +284,168 @@ const CASES: &[Case] = &[
         "status = ¦\"retired\"",
         "`retired`, but nothing says since when",
     ),
+    (
+        "status and change agree",
+        "label = \"Owner\"",
+        "label = \"Owner\"\nstatus = ¦\"retired\"",
+        "`retired`, but nothing says since when",
+    ),
+    (
+        "status and change agree",
+        "why = \"Backups are written.\"",
+        "why = \"x\"\nstatus = ¦\"degraded\"",
+        "`degraded`, but nothing says since when",
+    ),
+    (
+        "status and change agree",
+        "why = \"Backups are written.\"",
+        "why = \"x\"\nchange = { since = '2026-01-01', note = 'n', source = 'https://s.example' }",
+        "`active`, but a change is described",
+    ),
+    (
+        "dates are dates",
+        "label = \"Owner\"",
+        "label = \"Owner\"\nstatus = 'retired'\nchange = { since = ¦'soon', note = 'n', source = 'https://s.example' }",
+        "`soon` is not a date",
+    ),
+    (
+        "addresses are https",
+        "label = \"Owner\"",
+        "label = \"Owner\"\nstatus = 'retired'\nchange = { since = '2026-01-01', note = 'n', source = ¦'http://s.example' }",
+        "does not start with `https://`",
+    ),
+    // People.
+    (
+        "ids have their shape and are unique",
+        "[[step]]",
+        "[[persona]]\nid = ¦'the-admin'\nlabel = 'A'\n[[step]]",
+        "`the-admin` is not an id",
+    ),
+    (
+        "ids have their shape and are unique",
+        "[[step]]",
+        "[[persona]]\nid = 'a'\nlabel = 'A'\n[[persona]]\nid = ¦'a'\nlabel = 'B'\n[[step]]",
+        "`a` is there already",
+    ),
+    ("fields, scopes and claims exist", "id = \"make\"", "id = \"make\"\npersona = ¦'admin'", "no persona `admin`"),
+    ("fields, scopes and claims exist", "id = \"owner\"", "id = \"owner\"\npersona = ¦'admin'", "no persona `admin`"),
+    (
+        "fields, scopes and claims exist",
+        "{ same_as = \"owner\" }",
+        "{ certifies = ¦\"private\" }",
+        "there is no field `private`",
+    ),
+    ("placeholders are declared", "echo = [\"${field.key}\"]", "echo = [¦\"${cert.k}\"]", "there is no field `k`"),
+    (
+        "placeholders are declared",
+        "{ id = \"${field.key_id}\" }",
+        "{ id = ¦\"${cert.key_id}\" }",
+        "only a fixture's answer knows `cert`",
+    ),
+    // Elsewhere.
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "timeout_s = 10",
+        "timeout_s = 10\nelsewhere = ¦'region'",
+        "its effect is `counts-quota`",
+    ),
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "after = [\"login\"]",
+        "after = [\"login\"]\nelsewhere = ¦'regoin'",
+        "there is no variable `regoin`",
+    ),
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "after = [\"login\"]",
+        "after = [\"login\"]\nelsewhere = ¦'base'",
+        "`base` does not choose a host",
+    ),
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "after = [\"login\"]",
+        "after = [\"login\"]\nelsewhere = ¦'region'",
+        "`region` is not in the address of `who`",
+    ),
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "after = [\"login\"]",
+        "after = [\"login\"]\nelsewhere = [¦{ regoin = 'us' }]",
+        "there is no variable `regoin`",
+    ),
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "after = [\"login\"]",
+        "after = [\"login\"]\nelsewhere = [{ region = ¦'ur', base = 'https://x.example' }]",
+        "`ur` is not a choice of `region`",
+    ),
+    (
+        "a check is asked elsewhere only where that does no harm",
+        "after = [\"login\"]",
+        "after = [\"login\"]\nelsewhere = [¦{ region = 'us' }]",
+        "none of these variables decides the host",
+    ),
+    // Strategies that come with keys of their own.
+    (
+        "a strategy has its keys and no others",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth1-hmac\"\nconsumer_key = 'k'\ntoken_url = ¦'https://t.example/'",
+        "the strategy `oauth1-hmac` has no `token_url`",
+    ),
+    (
+        "a strategy has its keys and no others",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth1-hmac\"\nconsumer_key = 'k'",
+        "the strategy `oauth1-hmac` needs `consumer_secret`",
+    ),
+    (
+        "a strategy has its keys and no others",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-refresh\"\ntoken_url = 'https://t.example/'\nclient_id = 'c'\ncode = ¦'x'",
+        "the strategy `oauth2-refresh` has no `code`",
+    ),
+    (
+        "a strategy has its keys and no others",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-authorize-preflight\"\nauthorize_url = 'https://t.example/'\nclient_id = 'c'",
+        "the strategy `oauth2-authorize-preflight` needs `redirect_uri`",
+    ),
+    (
+        "a request is there when it is needed",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-authorize-preflight\"\nauthorize_url = 'https://t.example/'\nclient_id = 'c'\nredirect_uri = 'r'",
+        "the strategy `oauth2-authorize-preflight` makes the request itself",
+    ),
+    (
+        "no secret stands in a query",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-authorize-preflight\"\nauthorize_url = 'https://t.example/'\nclient_id = ¦'${field.key}'",
+        "`${field.key}` is secret",
+    ),
+    (
+        "no secret stands in a query",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-authorize-preflight\"\nparams = { x = ¦'${got.token}' }",
+        "`${got.token}` is secret",
+    ),
+    (
+        "hosts are fixed",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-authorize-preflight\"\nauthorize_url = ¦'https://${field.key_id}/'",
+        "decides the host",
+    ),
+    (
+        "addresses are https",
+        "strategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"",
+        "strategy = \"oauth2-authorize-preflight\"\nauthorize_url = ¦'http://t.example/'",
+        "does not start with `https://`",
+    ),
+    (
+        "the control request has a policy",
+        "[check.auth]\nstrategy = \"header\"\nname = \"Authorization\"\nvalue = \"Bearer ${got.token}\"\n[check.control]\nmutate = [\"bundle\"]\nrun = \"never\"",
+        "[check.auth]\nstrategy = \"oauth1-hmac\"\nconsumer_key = 'k'\nconsumer_secret = '${field.key}'",
+        "`who` sends a secret and has no control policy",
+    ),
     // Environment names.
     (
         "environment names have their shape and are unique",
@@ -340,6 +502,12 @@ const CASES: &[Case] = &[
     ("nothing secret is shown", "\"Make a new key.\"", "¦\"Not ${field.key}.\"", "`${field.key}` is secret"),
     ("nothing secret is shown", "\"It is shown once.\"", "¦\"Not ${field.key}.\"", "`${field.key}` is secret"),
     ("nothing secret is shown", "\"https://console.acme.example/keys\"", "¦\"https://x/${field.key}\"", "is secret"),
+    (
+        "what authenticates is sealed",
+        "[[field]]\nid = \"key\"\nlabel = \"Key\"\nsecret = true",
+        "¦[[field]]\nid = \"key\"\nlabel = \"Key\"",
+        "`key` authenticates",
+    ),
     // Conditions.
     ("conditions have one meaning", "when = { any = ", "when = ¦{ all = [{ ref = 'var.base' }], any = ", "exactly one"),
     ("conditions have one meaning", "{ not = { ref = \"field.key_id\", present = false } }", "¦{ }", "exactly one"),
@@ -729,6 +897,12 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("the control request has a policy", "run = \"always\"", "run = \"prove\""),
     ("nothing secret is shown", "\"Make a new key.\"", "\"Not ${field.key_id}.\""),
     ("environment names have their shape and are unique", "[\"ACME_KEY\"]", "[\"ACME_KEY2\", \"AK_\"]"),
+    ("good news has a proof", "{ same_as = \"owner\" }", "{ certifies = \"key\" }"),
+    (
+        "every field is asked for in a step",
+        "capture = [\"key_id\", \"key\", \"bundle\"]",
+        "capture = [\"key_id\", \"key\", \"bundle\"]\n[[field]]\nid = \"old\"\nlabel = \"Old\"\nstatus = \"retired\"",
+    ),
 ];
 
 #[test]
@@ -817,6 +991,8 @@ fn the_outer_form_of_each_structure_is_known() {
         ("aws-access-key-id", ["AK", "IAABCDEFGHIJKLMNOP"].concat(), "AKIA"),
         ("gcp-service-account", r#"{"type":"service_account"}"#.to_owned(), r#"{"type":"authorized_user"}"#),
         ("jwt", "a.b.c".to_owned(), "a.b"),
+        ("p256-private-key", "-----BEGIN X-----\nAA\n-----END X-----\n".to_owned(), "AA"),
+        ("rsa-private-key", "-----BEGIN X-----\nAA\n-----END X-----\n".to_owned(), "AA"),
         ("pem", "-----BEGIN X-----\nAA\n-----END X-----\n".to_owned(), "AA"),
         ("json", "{}".to_owned(), "{"),
         ("uuid", uuid.to_owned(), "01234567"),
