@@ -15,6 +15,8 @@ use thiserror::Error;
 
 use super::{Credential, CredentialName, Value};
 use crate::problem::{Explain, Kind, nearest};
+use crate::provider::lint::{self, Finding};
+use crate::provider::parse::parse;
 use crate::provider::template::{Encoding, Scope};
 use crate::provider::{Field, Provider, Shape, Template, Var, When};
 use crate::secret::Secret;
@@ -222,7 +224,7 @@ fn message(provider: &Provider, id: &str) -> String {
         let label = match scope {
             Scope::Field => provider.field(id).map(|field| &field.label),
             Scope::Var => provider.var(id).map(|var| &var.label),
-            Scope::Got | Scope::Mint => None,
+            Scope::Got | Scope::Mint | Scope::Cert => None,
         };
         Some(label.map_or_else(|| id.to_owned(), Clone::clone))
     };
@@ -363,6 +365,15 @@ pub enum RemarkKind {
     Fact,
 }
 
+/// What is wrong in a provider file, its samples held to the rules that hold for what an operator enters.
+pub fn lint(file: &str, text: &str) -> Vec<Finding> {
+    let provider = parse(file, text).ok();
+    let is_accepted =
+        |field: &Field, sample: &str| provider.as_ref().is_none_or(|provider| accept(provider, field, sample).is_ok());
+    let fits = |field: &Field, sample: &str| lint::fits(field, sample) && is_accepted(field, sample);
+    lint::lint_with(file, text, &fits)
+}
+
 /// Looks at everything that was entered: variables, fields that apply, fields derived from documents.
 ///
 /// # Errors
@@ -379,8 +390,9 @@ pub fn check_all(provider: &Provider, name: &CredentialName, given: &Answers) ->
         if !answers.meet(field.when.as_ref()) {
             continue;
         }
-        let Some(raw) = answers.fields.get(&field.id).filter(|raw| field.required || !raw.is_empty()) else {
-            if field.required {
+        let required = field.required && !field.is_retired();
+        let Some(raw) = answers.fields.get(&field.id).filter(|raw| required || !raw.is_empty()) else {
+            if required {
                 misfits.extend(missing_field(provider, field, &answers));
             }
             continue;
@@ -464,7 +476,7 @@ fn derive(provider: &Provider, answers: &mut Answers) -> Vec<Misfit> {
         }
         match derived(provider, field, &derive.from, &derive.json, answers) {
             Some(Ok(value)) => drop(answers.fields.insert(field.id.clone(), value)),
-            Some(Err(misfit)) if field.required => misfits.push(misfit),
+            Some(Err(misfit)) if field.required && !field.is_retired() => misfits.push(misfit),
             Some(Err(_)) | None => {}
         }
     }

@@ -32,7 +32,28 @@ pub(super) fn check(structure: Structure, value: &str, is_secret: bool, findings
         Structure::Pem => pem(value, is_secret, findings),
         Structure::Json => shape::json(value).map(drop),
         Structure::Uuid => uuid(value),
+        Structure::P256PrivateKey => private_key_of(value, &[P256], findings),
+        Structure::RsaPrivateKey => private_key_of(value, &[RSA], findings),
     }
+}
+
+/// What a private key on P-256 is called.
+const P256: &str = "EC private key, P-256";
+
+/// What an RSA key is called, before its length.
+const RSA: &str = "RSA private key";
+
+/// A private key in PEM that is of one of these kinds.
+fn private_key_of(value: &str, kinds: &[&str], findings: &mut Findings) -> Result<(), Fault> {
+    let mut found = Findings::default();
+    pem(value, true, &mut found)?;
+    if let Some(other) = found.facts.iter().find(|fact| !kinds.iter().any(|kind| fact.starts_with(kind))) {
+        return Err(Fault::new(format!("is another kind of key: {other}"))
+            .expected(format!("an {}", kinds.join(" or an ")))
+            .hint("download the key that this service made, and give it as it is"));
+    }
+    findings.facts.append(&mut found.facts);
+    Ok(())
 }
 
 /// An access key ID (IAM User Guide, "IAM identifiers", unique ID prefixes).
@@ -217,7 +238,7 @@ fn pem(value: &str, is_secret: bool, findings: &mut Findings) -> Result<(), Faul
 
 /// What kind of private key it is, if it loads.
 fn private_key(kind: SectionKind, der: &[u8]) -> Option<String> {
-    let rsa = |key: RsaKeyPair| format!("RSA private key of {} bits", key.public().modulus_len() * 8);
+    let rsa = |key: RsaKeyPair| format!("{RSA} of {} bits", key.public().modulus_len() * 8);
     if kind == SectionKind::RsaPrivateKey {
         return RsaKeyPair::from_der(der).ok().map(rsa);
     }
@@ -226,7 +247,7 @@ fn private_key(kind: SectionKind, der: &[u8]) -> Option<String> {
     if let Ok(key) = RsaKeyPair::from_pkcs8(der) {
         Some(rsa(key))
     } else if is_ec(&ECDSA_P256_SHA256_FIXED_SIGNING) {
-        Some("EC private key, P-256".to_owned())
+        Some(P256.to_owned())
     } else if is_ec(&ECDSA_P384_SHA384_FIXED_SIGNING) {
         Some("EC private key, P-384".to_owned())
     } else {
@@ -366,6 +387,22 @@ mod tests {
             let block = pem_block("PRIVATE KEY", &STANDARD.encode(der));
             assert_eq!(look(Structure::Pem, &block), Ok(vec![fact.to_owned()]));
         }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_refused_where_one_kind_is_wanted() {
+        let rng = SystemRandom::new();
+        let ec = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng).unwrap();
+        let ec = pem_block("PRIVATE KEY", &STANDARD.encode(ec.as_ref()));
+        let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &rng).unwrap();
+        let p384 = pem_block("PRIVATE KEY", &STANDARD.encode(p384.as_ref()));
+        let rsa = pem_block("PRIVATE KEY", &STANDARD.encode(rsa_key()));
+        assert_eq!(look(Structure::P256PrivateKey, &ec), Ok(vec!["EC private key, P-256".to_owned()]));
+        assert_eq!(look(Structure::RsaPrivateKey, &rsa), Ok(vec!["RSA private key of 2048 bits".to_owned()]));
+        fails(Structure::P256PrivateKey, &rsa, "another kind of key: RSA private key of 2048 bits");
+        fails(Structure::P256PrivateKey, &p384, "another kind of key: EC private key, P-384");
+        fails(Structure::RsaPrivateKey, &ec, "another kind of key: EC private key, P-256");
+        fails(Structure::RsaPrivateKey, &pem_block("CERTIFICATE", "MHcCAQEE"), "no private key");
     }
 
     #[test]
