@@ -110,7 +110,7 @@ fn may_name_host(hole: &Hole, values: &Values<'_>) -> bool {
             .provider()
             .field(&hole.id)
             .is_some_and(|field| !field.secret && matches!(field.kind, Shape::Host | Shape::Url | Shape::Text)),
-        Scope::Got | Scope::Mint => false,
+        Scope::Got | Scope::Mint | Scope::Cert => false,
     }
 }
 

@@ -2,6 +2,41 @@
 //!
 //! The answer to a check proves something only when a wrong value gets another answer.
 
+use std::collections::BTreeMap;
+
+use crate::credential::{Credential, Value};
+use crate::provider::{ControlRun, Effects, Provider};
+
+/// A credential of samples that no service can know: every field that a control may scramble is scrambled.
+///
+/// # Errors
+///
+/// Why none may be sent: `no-control` when the file has nothing to scramble, `counts-wrong-values` when a wrong value
+/// counts against the operator, `own-server` when the operator's own server would be asked.
+pub fn wrong_sample(provider: &Provider) -> Result<Credential, &'static str> {
+    let mut credential = super::sample(provider, &BTreeMap::new());
+    // A refusal ends it: what comes after another check is not reached.
+    let first = || provider.check.iter().filter(|check| check.after.is_empty());
+    let plans = || first().filter_map(|check| check.control.as_ref().map(|plan| (check, plan)));
+    if provider.var.iter().any(|var| var.host && var.default.is_none() && var.choices.is_empty()) {
+        return Err("own-server");
+    }
+    if plans().next().is_none() {
+        return Err("no-control");
+    }
+    if plans().any(|(check, plan)| plan.run == ControlRun::Never || check.effects > Effects::IssuesToken) {
+        return Err("counts-wrong-values");
+    }
+    for (_, plan) in plans() {
+        for id in &plan.mutate {
+            if let Some(value) = credential.fields.get_mut(id) {
+                *value = Value::Secret(scramble(value.expose()).into());
+            }
+        }
+    }
+    Ok(credential)
+}
+
 /// A value of the same length and the same kinds of characters, never equal to `value`.
 ///
 /// What marks a kind of key (`AKIA`, `GOCSPX-`, the digits before a colon) stays, so that the service looks the value

@@ -6,7 +6,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex_lite::Regex;
 use serde_json::Value as Json;
 use url::Url;
+use zeroize::Zeroizing;
 
+use super::certify;
 use super::http::Reply;
 use crate::provider::rule::{Conditions, Decode, Scalar};
 use crate::provider::template::{LookUp, Scope};
@@ -136,7 +138,8 @@ fn any_passes<'a>(test: &Test, values: impl Iterator<Item = &'a Json>, entered: 
 
 /// Whether `value`, which is there, passes.
 pub(super) fn passes(test: &Test, value: &Json, entered: &dyn LookUp) -> bool {
-    let Conditions { eq, not_eq, exists, one_of, contains, matches, same_as, ignore_case, decode } = &test.conditions;
+    let Conditions { eq, not_eq, exists, one_of, contains, matches, same_as, certifies, ignore_case, decode } =
+        &test.conditions;
     let decoded;
     let value = match decode {
         Some(Decode::Base64url) => match value.as_str().and_then(base64url) {
@@ -163,6 +166,11 @@ pub(super) fn passes(test: &Test, value: &Json, entered: &dyn LookUp) -> bool {
         && same_as.as_ref().is_none_or(|field| {
             let wanted = entered.look_up(Scope::Field, field).or_else(|| entered.look_up(Scope::Var, field));
             wanted.is_some_and(|wanted| in_text(&|text| fold(text) == fold(&wanted)))
+        })
+        && certifies.as_ref().is_none_or(|field| {
+            // The key stays here: only its public half is compared.
+            let key = entered.look_up(Scope::Field, field).map(Zeroizing::new);
+            key.is_some_and(|key| in_text(&|text| certify::certifies(text, &key)))
         })
 }
 

@@ -9,11 +9,12 @@ use url::Url;
 
 use super::http::{Reply, Sender, Unanswered};
 use super::judge::{Bench, Finding, judge, judge_unanswered, judge_unbuildable};
-use super::local;
 use super::probe::{self, Request, Unbuildable, Way};
 use super::values::Values;
+use super::{certify, local};
 use crate::credential::{Credential, CredentialName, DEFAULT_PROFILE, Value};
-use crate::provider::template::Encoding;
+use crate::provider::sample::grown;
+use crate::provider::template::{Encoding, LookUp as _, Scope};
 use crate::provider::{Check, Field, Fixture, Provider, Response, Shape, Strategy, Transport, Var};
 use crate::verdict::Verdict;
 
@@ -98,17 +99,20 @@ pub fn sample(provider: &Provider, given: &BTreeMap<String, String>) -> Credenti
         .or_else(|_| CredentialName::new("sample", DEFAULT_PROFILE))
         .expect("`sample` is a name");
     let samples = provider.samples();
-    let known = |place: &str| given.get(place).or_else(|| samples.get(place)).cloned();
+    let known = |place: &str, kind: Shape| match given.get(place) {
+        Some(given) => Some(grown(given, kind).into_owned()),
+        None => samples.get(place).cloned(),
+    };
     let mut credential = Credential::new(name);
     for Field { id, kind, derive, secret, .. } in &provider.field {
         // A derived field is taken from its document.
-        let text = known(&format!("field.{id}")).or_else(|| derive.is_none().then(|| made_up(*kind, id)));
+        let text = known(&format!("field.{id}"), *kind).or_else(|| derive.is_none().then(|| made_up(*kind, id)));
         let value = text.map(|text| if *secret { Value::Secret(text.into()) } else { Value::Clear(text) });
         credential.fields.extend(value.map(|value| (id.clone(), value)));
     }
     for Var { id, kind, default, .. } in &provider.var {
         // A default is filled in later.
-        let text = known(&format!("var.{id}")).or_else(|| default.is_none().then(|| made_up(*kind, id)));
+        let text = known(&format!("var.{id}"), *kind).or_else(|| default.is_none().then(|| made_up(*kind, id)));
         credential.vars.extend(text.map(|text| (id.clone(), text)));
     }
     credential
@@ -178,6 +182,11 @@ pub fn canned(provider: &Provider, fixture: &Fixture) -> Result<Option<Reply>, M
 
 /// The reply that a fixture describes, with what it echoes filled in.
 pub(super) fn render(response: &Response, values: &Values<'_>) -> Result<Reply, Unbuildable> {
+    let values = &|scope: Scope, id: &str| match scope {
+        // The key is a sample; nobody gets the certificate but the judge.
+        Scope::Cert => values.field(id).and_then(certify::certificate),
+        _ => values.look_up(scope, id),
+    };
     let mut headers: Vec<(String, String)> =
         response.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     let body = match (&response.json, &response.body) {

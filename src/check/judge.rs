@@ -16,7 +16,7 @@ use super::probe::Unbuildable;
 use crate::credential::Value;
 use crate::provider::rule::Conditions;
 use crate::provider::template::LookUp;
-use crate::provider::{Check, Expect, Match, Provider, Rule, Transport};
+use crate::provider::{Check, Expect, Match, Provider, Rule, Strategy, Transport};
 use crate::secret::Secret;
 use crate::verdict::{Act, Verdict};
 
@@ -187,7 +187,7 @@ pub(super) fn judge_unbuildable(unbuildable: &Unbuildable) -> Finding {
 
 /// Which rule decides.
 fn decide(bench: &Bench<'_>, facts: &Facts<'_>) -> Finding {
-    let expect = bench.check.request.as_ref().map_or(Expect::Json, |request| request.expect);
+    let expect = expected(bench.check);
     let strange = facts.is_strange(expect);
     let fits = |rule: &&Rule| may_fire(rule, facts, expect, strange) && holds(&rule.when, facts, bench.entered);
     if let Some(rule) = bench.check.rule.iter().find(fits) {
@@ -197,7 +197,17 @@ fn decide(bench: &Bench<'_>, facts: &Facts<'_>) -> Finding {
         }
         return finding;
     }
-    pack::decide(bench.check, facts).unwrap_or_else(|| by_status(facts, bench.now))
+    pack::decide(bench.check, facts, bench.entered).unwrap_or_else(|| by_status(facts, bench.now))
+}
+
+/// What kind of answer is due.
+fn expected(check: &Check) -> Expect {
+    match &check.request {
+        Some(request) => request.expect,
+        // A page, a redirect, a document: it is read for what it says of the redirect URI.
+        None if check.auth.strategy == Strategy::Oauth2AuthorizePreflight => Expect::Any,
+        None => Expect::Json,
+    }
 }
 
 /// Whether a rule may decide at all, apart from its conditions.
@@ -219,7 +229,7 @@ fn may_fire(rule: &Rule, facts: &Facts<'_>, expect: Expect, strange: bool) -> bo
 fn proves_something(when: &Match) -> bool {
     let tests = when.json.values().chain(when.header.values()).chain(when.location_query.values()).chain(&when.body);
     tests.into_iter().any(|test| {
-        let Conditions { eq, not_eq, exists, one_of, contains, matches, same_as, .. } = &test.conditions;
+        let Conditions { eq, not_eq, exists, one_of, contains, matches, same_as, certifies, .. } = &test.conditions;
         eq.is_some()
             || not_eq.is_some()
             || *exists == Some(true)
@@ -227,6 +237,7 @@ fn proves_something(when: &Match) -> bool {
             || contains.is_some()
             || matches.is_some()
             || same_as.is_some()
+            || certifies.is_some()
     })
 }
 
@@ -352,7 +363,7 @@ fn look_at_scopes(bench: &Bench<'_>, facts: &Facts<'_>, finding: &mut Finding) {
             if !listed.contains(&scope.id) {
                 finding.granted.push(scope.id.clone());
             }
-        } else if scope.required {
+        } else if scope.required && !scope.is_retired() {
             if finding.verdict == Verdict::Accepted {
                 finding.verdict = Verdict::Limited;
                 finding.why = "missing-scope".to_owned();

@@ -8,6 +8,7 @@
 //! No secret is in anything that comes out. Nothing is sent that the operator did not consent to.
 
 mod address;
+mod certify;
 mod control;
 mod facts;
 mod fixture;
@@ -29,12 +30,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use url::Url;
 
 pub use address::{BadEndpoint, endpoint};
+pub use control::wrong_sample;
 pub use fixture::{Mismatch, canned, decide, decide_over, sample};
 pub use http::{Door, MAX_BODY, Reply, Sender, USER_AGENT, Unanswered, root_count};
 pub use judge::{Finding, Hint};
@@ -67,6 +69,9 @@ pub struct Options {
     pub consent: Effects,
     /// Addresses that are not on the public internet may be asked.
     pub allow_private: bool,
+    /// When the service refused another value of the same credential. Some refuse the next one too for a while, right
+    /// or wrong: it is then asked about once more.
+    pub refused_at: Option<Instant>,
 }
 
 impl Default for Options {
@@ -78,6 +83,7 @@ impl Default for Options {
             offline: false,
             consent: Effects::IssuesToken,
             allow_private: false,
+            refused_at: None,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::cell::RefCell;
 
 use oauth2::basic::BasicClient;
 use oauth2::{
-    AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
-    RedirectUrl, Scope, TokenUrl,
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, RedirectUrl, RefreshToken, Scope, TokenUrl,
 };
 use thiserror::Error;
 use url::{Url, form_urlencoded};
@@ -32,22 +32,68 @@ type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, Endpoi
 /// Exchanges a code that cannot exist (RFC 6749 section 4.1.3): a service that looks at the client first says whether
 /// it knows it.
 pub(super) fn client_probe(auth: &Auth, values: &Values<'_>) -> Result<Request, Unbuildable> {
+    needed(auth.client_secret.as_ref(), "client_secret")?;
     let client = client(auth, values)?;
     let code = AuthorizationCode::new(auth.code.clone().unwrap_or_else(|| NO_SUCH_CODE.to_owned()));
     let mut exchange = client.exchange_code(code);
     if let Some(template) = &auth.redirect_uri {
-        let bad = |_| Unbuildable::BadAddress { place: place(template) };
-        exchange = exchange
-            .set_redirect_uri(Cow::Owned(RedirectUrl::new(template.fill(values, Encoding::Plain)?).map_err(bad)?));
+        exchange = exchange.set_redirect_uri(Cow::Owned(redirect_uri(template, values)?));
     }
     capture(|keep| drop(exchange.request(&keep)))
 }
 
 /// Asks for a token of the client's own (RFC 6749 section 4.4).
 pub(super) fn client_credentials(auth: &Auth, values: &Values<'_>) -> Result<Request, Unbuildable> {
+    needed(auth.client_secret.as_ref(), "client_secret")?;
     let client = client(auth, values)?;
-    let exchange = client.exchange_client_credentials().add_scopes(auth.scopes.iter().cloned().map(Scope::new));
+    let exchange = client.exchange_client_credentials().add_scopes(scopes(auth));
     capture(|keep| drop(exchange.request(&keep)))
+}
+
+/// Exchanges a refresh token for an access token (RFC 6749 section 6). A public client has no secret.
+pub(super) fn refresh(auth: &Auth, values: &Values<'_>) -> Result<Request, Unbuildable> {
+    let token = needed(auth.refresh_token.as_ref(), "refresh_token")?.fill(values, Encoding::Plain)?;
+    let (client, token) = (client(auth, values)?, RefreshToken::new(token));
+    let exchange = client.exchange_refresh_token(&token).add_scopes(scopes(auth));
+    capture(|keep| drop(exchange.request(&keep)))
+}
+
+/// Opens the page where people sign in (RFC 6749 section 4.1.1), as a browser without any cookie would. No secret goes
+/// there: what a service does with a redirect URI shows whether it knows it.
+pub(super) fn authorize_preflight(auth: &Auth, values: &Values<'_>) -> Result<Request, Unbuildable> {
+    let url = address::fill(needed(auth.authorize_url.as_ref(), "authorize_url")?, values)?;
+    let id = needed(auth.client_id.as_ref(), "client_id")?.fill(values, Encoding::Plain)?;
+    let template = needed(auth.redirect_uri.as_ref(), "redirect_uri")?;
+    let client = BasicClient::new(ClientId::new(id))
+        .set_auth_uri(AuthUrl::from_url(url))
+        .set_redirect_uri(redirect_uri(template, values)?);
+    let params: Vec<(&str, String)> = (auth.params.iter())
+        .map(|(name, value)| Ok((name.as_str(), value.fill(values, Encoding::Plain)?)))
+        .collect::<Result<_, Unbuildable>>()?;
+    let (url, _) = client.authorize_url(|| CsrfToken::new("keyward".to_owned())).add_scopes(scopes(auth)).url();
+    let mut request = Request::new(Method::GET, with_params(&url, &params));
+    request.set_header("accept", "text/html,application/json;q=0.9,*/*;q=0.8");
+    if let Some(agent) = &auth.user_agent {
+        request.set_header("user-agent", agent.as_str());
+    }
+    Ok(request)
+}
+
+/// The address with these parameters, each in the place of one of the same name.
+fn with_params(url: &Url, params: &[(&str, String)]) -> Url {
+    let kept: Vec<_> = url.query_pairs().filter(|(name, _)| !params.iter().any(|(own, _)| own == name)).collect();
+    let mut changed = url.clone();
+    changed.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(params);
+    changed
+}
+
+fn scopes(auth: &Auth) -> impl Iterator<Item = Scope> {
+    auth.scopes.iter().cloned().map(Scope::new)
+}
+
+fn redirect_uri(template: &Template, values: &Values<'_>) -> Result<RedirectUrl, Unbuildable> {
+    RedirectUrl::new(template.fill(values, Encoding::Plain)?)
+        .map_err(|_| Unbuildable::BadAddress { place: place(template) })
 }
 
 /// Exchanges a signed assertion for a token (RFC 7523 section 2.1).
@@ -68,15 +114,18 @@ fn token_url(auth: &Auth, values: &Values<'_>) -> Result<Url, Unbuildable> {
 
 fn client(auth: &Auth, values: &Values<'_>) -> Result<Client, Unbuildable> {
     let id = needed(auth.client_id.as_ref(), "client_id")?.fill(values, Encoding::Plain)?;
-    let secret = needed(auth.client_secret.as_ref(), "client_secret")?.fill(values, Encoding::Plain)?;
+    let secret = auth.client_secret.as_ref().map(|secret| secret.fill(values, Encoding::Plain)).transpose()?;
     let auth_type = match auth.client_auth.unwrap_or(ClientAuth::Post) {
         ClientAuth::Post => AuthType::RequestBody,
         ClientAuth::Basic => AuthType::BasicAuth,
     };
-    Ok(BasicClient::new(ClientId::new(id))
-        .set_client_secret(ClientSecret::new(secret))
+    let client = BasicClient::new(ClientId::new(id))
         .set_auth_type(auth_type)
-        .set_token_uri(TokenUrl::from_url(token_url(auth, values)?)))
+        .set_token_uri(TokenUrl::from_url(token_url(auth, values)?));
+    Ok(match secret {
+        Some(secret) => client.set_client_secret(ClientSecret::new(secret)),
+        None => client,
+    })
 }
 
 fn place(template: &Template) -> String {
@@ -172,6 +221,62 @@ mod tests {
         assert_eq!(value(&request, "grant_type").as_deref(), Some("client_credentials"));
         assert_eq!(value(&request, "scope").as_deref(), Some("a b c"));
         assert_eq!(value(&request, "client_secret").as_deref(), Some(SECRET));
+    }
+
+    #[test]
+    fn a_refresh_token_is_exchanged_and_a_public_client_has_no_secret() {
+        let more = "refresh_token = '${field.secret}'\nscopes = ['a']\n";
+        let request = client("oauth2-refresh", more);
+        let wanted = [("grant_type", "refresh_token"), ("refresh_token", SECRET), ("scope", "a"), ("client_id", ID)];
+        for (name, expected) in wanted {
+            assert_eq!(value(&request, name).as_deref(), Some(expected), "{name}");
+        }
+        assert_eq!(value(&request, "client_secret").as_deref(), Some(SECRET));
+        let public = asked(&format!("strategy = 'oauth2-refresh'\nclient_id = '${{field.id}}'\n{more}"));
+        assert_eq!((value(&public, "client_id").as_deref(), value(&public, "client_secret")), (Some(ID), None));
+    }
+
+    fn preflight(more: &str) -> Request {
+        asked(&format!(
+            "strategy = 'oauth2-authorize-preflight'\nclient_id = '${{field.id}}'\n\
+             redirect_uri = 'https://portal.example/oauth2.aspx?a=b'\n{more}"
+        ))
+    }
+
+    fn query(request: &Request) -> Vec<(String, String)> {
+        request.url.query_pairs().into_owned().collect()
+    }
+
+    #[test]
+    fn the_sign_in_page_is_opened_with_what_the_standard_wants_and_without_a_secret() {
+        let request = preflight("authorize_url = 'https://login.example/authorize?tenant=t'\nscopes = ['a', 'b:c']\n");
+        assert_eq!((request.method, request.url.path()), (Method::GET, "/authorize"));
+        let wanted = [
+            ("tenant", "t"),
+            ("response_type", "code"),
+            ("client_id", ID),
+            ("state", "keyward"),
+            ("redirect_uri", "https://portal.example/oauth2.aspx?a=b"),
+            ("scope", "a b:c"),
+        ];
+        assert_eq!(query(&request), wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert!(
+            request.body.is_empty() && request.header("authorization").is_none() && request.header("cookie").is_none()
+        );
+    }
+
+    #[test]
+    fn a_file_s_own_parameters_replace_the_usual_ones() {
+        let request = preflight(
+            "authorize_url = 'https://login.example/authorize'\nuser_agent = 'Mozilla/5.0'\n\
+             params = { response_type = 'token', nonce = 'n&x=${field.id}' }\n",
+        );
+        let pairs = query(&request);
+        let of = |name: &str| {
+            pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!((of("response_type"), of("nonce")), (vec!["token"], vec![format!("n&x={ID}").as_str()]));
+        assert_eq!((of("x").len(), request.header("user-agent")), (0, Some("Mozilla/5.0")));
     }
 
     #[test]

@@ -13,10 +13,10 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::redact::Redactor;
-use super::sign::aws;
+use super::sign::{aws, oauth1};
 use super::values::Values;
 use super::{address, oauth};
-use crate::provider::template::{Encoding, Hole, Unfilled, percent_encode};
+use crate::provider::template::{Encoding, Hole, LookUp, Unfilled, percent_encode};
 use crate::provider::{self, Auth, Body, Check, Expect, Method, Strategy, Template};
 
 /// The body type of a form.
@@ -109,9 +109,16 @@ pub(crate) fn build(check: &Check, values: &Values<'_>, way: Way<'_>) -> Result<
     let mut request = match check.auth.strategy {
         Strategy::Oauth2ClientProbe => oauth::client_probe(&check.auth, values)?,
         Strategy::Oauth2ClientCredentials => oauth::client_credentials(&check.auth, values)?,
+        Strategy::Oauth2Refresh => oauth::refresh(&check.auth, values)?,
+        Strategy::Oauth2AuthorizePreflight => oauth::authorize_preflight(&check.auth, values)?,
         Strategy::JwtBearer => oauth::jwt_bearer(&check.auth, values)?,
         Strategy::JwtLocal => return Err(Unbuildable::File("a token that is verified offline has no request".into())),
-        Strategy::None | Strategy::Header | Strategy::Query | Strategy::Basic | Strategy::AwsSigv4 => {
+        Strategy::None
+        | Strategy::Header
+        | Strategy::Query
+        | Strategy::Basic
+        | Strategy::AwsSigv4
+        | Strategy::Oauth1Hmac => {
             let spec = check.request.as_ref();
             plain(spec.ok_or_else(|| Unbuildable::File(format!("check `{}` has no request", check.id)))?, values)?
         }
@@ -121,8 +128,14 @@ pub(crate) fn build(check: &Check, values: &Values<'_>, way: Way<'_>) -> Result<
         request.url = address::redirect(&request.url, endpoint);
     }
     address::may_go(&request.url, way.allow_private || way.endpoint.is_some())?;
-    if check.auth.strategy == Strategy::AwsSigv4 {
-        aws::sign(&mut request, &aws_keys(&check.auth, values)?, way.now)?;
+    // Signed last: the address is part of what is signed.
+    match check.auth.strategy {
+        Strategy::AwsSigv4 => aws::sign(&mut request, &aws_keys(&check.auth, values)?, way.now)?,
+        Strategy::Oauth1Hmac => {
+            let keys = oauth1_keys(&check.auth, values)?;
+            oauth1::sign(&mut request, &keys, &oauth1::Moment::of(way.now)?);
+        }
+        _ => {}
     }
     Ok(request)
 }
@@ -249,6 +262,18 @@ fn aws_keys(auth: &Auth, values: &Values<'_>) -> Result<aws::Keys, Unbuildable> 
     })
 }
 
+fn oauth1_keys(auth: &Auth, values: &Values<'_>) -> Result<oauth1::Keys, Unbuildable> {
+    let fill = |template: &Template| template.fill(values, Encoding::Plain);
+    let optional = |template: &Option<Template>| template.as_ref().map(fill).transpose();
+    Ok(oauth1::Keys {
+        consumer_key: fill(needed(auth.consumer_key.as_ref(), "consumer_key")?)?,
+        consumer_secret: fill(needed(auth.consumer_secret.as_ref(), "consumer_secret")?)?.into(),
+        token: optional(&auth.token)?,
+        token_secret: optional(&auth.token_secret)?.map(Into::into),
+        callback: optional(&auth.callback)?,
+    })
+}
+
 /// What the strategy needs from the file.
 pub(super) fn needed<T>(value: Option<T>, key: &str) -> Result<T, Unbuildable> {
     value.ok_or_else(|| Unbuildable::File(format!("`auth.{key}` is missing")))
@@ -281,7 +306,7 @@ fn is_token(byte: u8) -> bool {
 }
 
 /// Fills the strings of a document; its order stays.
-pub(super) fn document(body: &Body, values: &Values<'_>) -> Result<Map<String, Json>, Unbuildable> {
+pub(super) fn document(body: &Body, values: &dyn LookUp) -> Result<Map<String, Json>, Unbuildable> {
     table(&body.0, &|text| {
         let template = Template::parse(text).map_err(Unbuildable::File)?;
         Ok(template.fill(values, Encoding::Plain)?)

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::http::{Reply, Sender, Unanswered};
 use super::judge::{self, Bench, Finding, Hint, judge, judge_unanswered, judge_unbuildable};
@@ -18,7 +18,7 @@ use super::{Options, control, local};
 use crate::clock::Clock;
 use crate::credential::{Credential, Value};
 use crate::provider::template::Encoding;
-use crate::provider::{Check, ControlRun, Effects, Provider, Strategy, Transport};
+use crate::provider::{Check, ControlPlan, ControlRun, Effects, Provider, Strategy, Transport};
 use crate::verdict::{Act, Control, Record, Verdict};
 
 /// Seconds to wait for an answer when neither the operator nor the file says it.
@@ -107,6 +107,15 @@ impl<'a> Round<'a> {
         let latency = started.elapsed();
         let mut taken = self.weigh(check, &request, answer);
         taken.latency = latency;
+        if let Some(pause) = self.settling(check, &taken.finding) {
+            thread::sleep(pause);
+            let started = Instant::now();
+            let answer = self.send(check, &request);
+            taken = Taken { latency: latency + started.elapsed(), ..self.weigh(check, &request, answer) };
+        }
+        if taken.finding.verdict == Verdict::Rejected {
+            self.look_elsewhere(check, &mut taken);
+        }
         if taken.finding.is_good() {
             self.control(check, &mut taken);
         }
@@ -114,6 +123,15 @@ impl<'a> Round<'a> {
             self.values.add_got(taken.finding.got.clone());
         }
         taken
+    }
+
+    /// How long to wait before a refusal is believed: the service refused another value a moment ago, and the file
+    /// says that it needs a pause between two.
+    fn settling(&self, check: &Check, finding: &Finding) -> Option<Duration> {
+        let pause = check.control.as_ref().map(pause_of)?;
+        let since = self.options.refused_at?.elapsed();
+        let believed = finding.verdict != Verdict::Rejected || check.effects > Effects::None;
+        (!believed).then(|| pause.saturating_sub(since)).filter(|left| !left.is_zero())
     }
 
     fn build(&mut self, check: &Check) -> Result<Request, Unbuildable> {
@@ -209,6 +227,45 @@ impl<'a> Round<'a> {
             .then(|| format!("the clock of this machine is {} min {way} the service's", ahead.abs() / 60))
     }
 
+    /// Asks the same with each other choice of the variable that the check names: a credential that is rejected in one
+    /// place may belong to another. The verdict stays.
+    fn look_elsewhere(&mut self, check: &Check, taken: &mut Taken<'a>) {
+        let places = check.elsewhere.as_ref().map(|elsewhere| elsewhere.places(self.provider)).unwrap_or_default();
+        let others: Vec<BTreeMap<String, String>> =
+            places.into_iter().map(|place| self.what_differs(place)).filter(|place| !place.is_empty()).collect();
+        let started = Instant::now();
+        let accepting = others.into_iter().find(|place| self.is_good_at(check, place));
+        taken.latency += started.elapsed();
+        if let Some(place) = accepting {
+            "wrong-environment".clone_into(&mut taken.finding.why);
+            taken.finding.blame = place.keys().cloned().collect();
+            let labels = place.keys().filter_map(|id| self.provider.var(id)).map(|var| var.label.as_str());
+            let labels = labels.collect::<Vec<_>>().join(" and ");
+            let flags: Vec<String> = place.iter().map(|(id, value)| format!("--var {id}={value}")).collect();
+            let hint = format!("it is good with another {labels}: set it up again with `{}`", flags.join(" "));
+            taken.finding.hint = Some(Hint::Said(hint));
+        }
+    }
+
+    /// The values of a place that are not those of the credential.
+    fn what_differs(&self, mut place: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        place.retain(|id, value| self.values.var(id) != Some(value));
+        place
+    }
+
+    /// Whether the service takes the credential at another place.
+    fn is_good_at(&mut self, check: &Check, place: &BTreeMap<String, String>) -> bool {
+        let mut values = self.values.with_vars(place);
+        if !values.hold(check.when.as_ref()) {
+            return false;
+        }
+        let built = values.mint(check, self.clock.now()).and_then(|()| probe::build(check, &values, self.way()));
+        self.redactor.extend(values.minted());
+        let Ok(request) = built else { return false };
+        let Ok(reply) = self.sender.send(&request, self.timeout(check)) else { return false };
+        judge(&Bench { entered: &values, ..self.bench(check, &request.url) }, &reply).is_good()
+    }
+
     /// Sends the same request with a scrambled secret, which has to be refused.
     fn control(&self, check: &Check, taken: &mut Taken<'a>) {
         let Some(plan) = &check.control else { return };
@@ -222,7 +279,7 @@ impl<'a> Round<'a> {
         if !due || wrong.is_empty() {
             return;
         }
-        thread::sleep(Duration::from_millis(plan.delay_ms.min(10_000)));
+        thread::sleep(pause_of(plan));
         let started = Instant::now();
         let verdict = self.refused(check, &wrong);
         taken.latency += started.elapsed();
@@ -232,8 +289,8 @@ impl<'a> Round<'a> {
                 taken.control = Control::Failed;
                 taken.finding = Finding::inconclusive("control-failed");
             }
-            Ok(_) => taken.notes.push(unproven("it was answered in a way that says nothing")),
-            Err(why) => taken.notes.push(unproven(&why)),
+            Ok(_) => taken.untold(plan, "it was answered in a way that says nothing"),
+            Err(why) => taken.untold(plan, &why),
         }
     }
 
@@ -251,7 +308,8 @@ impl<'a> Round<'a> {
     pub(super) fn record(self, now: DateTime<Utc>) -> Record {
         let Some(deciding) = self.deciding() else {
             let mut record = Record::unasked(Verdict::Unchecked, "no-check-defined", now);
-            record.unproven = self.provider.field.iter().filter(|field| field.required).map(|f| f.id.clone()).collect();
+            record.unproven =
+                self.provider.field.iter().filter(|f| f.required && !f.is_retired()).map(|f| f.id.clone()).collect();
             return record;
         };
         let finding = &deciding.finding;
@@ -274,7 +332,7 @@ impl<'a> Round<'a> {
             record.expires_at = record.expires_at.into_iter().chain(finding.expires_at).min();
         }
         let claims = self.taken.iter().flat_map(|taken| &taken.check.proves);
-        let scopes = self.provider.scope.iter().map(|scope| &scope.id);
+        let scopes = self.provider.scope.iter().filter(|scope| !scope.is_retired()).map(|scope| &scope.id);
         let open = claims.chain(scopes).filter(|claim| !record.proven.contains(claim)).cloned().collect::<Vec<_>>();
         add(&mut record.unproven, open);
         record
@@ -330,6 +388,18 @@ impl<'a> Taken<'a> {
     fn unasked(check: &'a Check, finding: Finding) -> Self {
         Self { check, finding, seen: None, control: Control::NotRun, notes: Vec::new(), latency: Duration::ZERO }
     }
+
+    /// The control request gave no verdict. Where the file always wants one, the proof rests on it.
+    fn untold(&mut self, plan: &ControlPlan, why: &str) {
+        let text = format!(
+            "the control request gave no verdict ({why}): whether this check tells a wrong secret was not shown"
+        );
+        if plan.run == ControlRun::Always {
+            self.finding = Finding::inconclusive("control-unanswered").saying(text);
+        } else {
+            self.notes.push(text);
+        }
+    }
 }
 
 fn add(list: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
@@ -340,8 +410,9 @@ fn add(list: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
     }
 }
 
-fn unproven(why: &str) -> String {
-    format!("the control request gave no verdict ({why}): whether this check tells a wrong secret was not shown")
+/// How long a service needs between two values of one credential.
+fn pause_of(plan: &ControlPlan) -> Duration {
+    Duration::from_millis(plan.delay_ms.min(10_000))
 }
 
 /// Host, and port where it is not the usual one. A path may hold a secret.
@@ -350,11 +421,15 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Tokens that an answer hands out: secrets, whether or not the file extracts them.
+/// Tokens that an answer hands out, as JSON or as a form (RFC 5849 section 2.1): secrets, whether or not the file
+/// extracts them.
 fn tokens(reply: &Reply) -> Vec<String> {
-    let json: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
-    let token = |name: &&str| json.as_ref()?.get(*name)?.as_str().map(str::to_owned);
-    ["access_token", "refresh_token", "id_token"].iter().filter_map(token).collect()
+    const NAMES: [&str; 5] = ["access_token", "refresh_token", "id_token", "oauth_token", "oauth_token_secret"];
+    if let Ok(json) = serde_json::from_slice::<serde_json::Value>(&reply.body) {
+        return NAMES.iter().filter_map(|name| json.get(*name)?.as_str().map(str::to_owned)).collect();
+    }
+    let pairs = form_urlencoded::parse(&reply.body).into_owned();
+    pairs.filter(|(name, _)| NAMES.contains(&name.as_str())).map(|(_, value)| value).collect()
 }
 
 #[cfg(test)]
@@ -364,6 +439,17 @@ mod tests {
     use crate::check::{Options, ask};
     use crate::clock::FixedClock;
     use crate::provider::Status;
+
+    #[test]
+    fn tokens_of_json_and_form_answers_are_secrets() {
+        assert_eq!(tokens(&json(200, r#"{"access_token":"one","oauth_token_secret":"two","x":"y"}"#)), ["one", "two"]);
+        let form = Reply {
+            body: b"oauth_token=a%2Fb&oauth_token_secret=c&oauth_callback_confirmed=true".to_vec(),
+            ..Reply::default()
+        };
+        assert_eq!(tokens(&form), ["a/b", "c"]);
+        assert_eq!(tokens(&json(200, "<html>")), [""; 0]);
+    }
 
     const FIELDS: &str = "[[field]]\nid = 'key'\nlabel = 'k'\nsecret = true\n[[field]]\nid = 'user'\nlabel = 'u'\n";
 
@@ -410,6 +496,86 @@ mod tests {
         assert_eq!((record.proven, record.unproven), (vec!["a_claim".to_owned()], vec!["drive".to_owned()]));
         assert_eq!((record.account.as_deref(), record.seen.as_deref()), (Some("ops"), Some("HTTP 200 from a.example")));
         assert_eq!(record.checked_at, noon());
+    }
+
+    const PLACES: &str = "[[var]]\nid = 'place'\nlabel = 'Environment'\nhost = true\nchoices = ['live', 'test', 'old']\n\
+        default = 'live'\n[[check]]\nid = 'a'\nproves = ['key']\nelsewhere = 'place'\neffects = 'none'\n\
+        request = { method = 'GET', url = 'https://${var.place}.example/', headers = { x-key = '${field.key}' } }\n\
+        control = { mutate = ['key'], run = 'always' }\n\
+        [[check.rule]]\nid = 'ok'\nverdict = 'accepted'\nwhen = { json = { '/ok' = true } }\n\
+        [[check.rule]]\nid = 'bad'\nverdict = 'rejected'\nblame = ['key']\nwhen = { status = 401 }\n";
+
+    fn hosts(service: &Lines) -> Vec<String> {
+        service.asked().iter().map(|request| host(&request.url)).collect()
+    }
+
+    #[test]
+    fn a_credential_of_another_environment_is_rejected_and_says_which() {
+        let service = Lines::new([json(401, "{}"), json(401, "{}"), good()]);
+        let record = record(&acme(PLACES), &service, &Options::default());
+        assert_eq!(outcome(&record), (Verdict::Rejected, "wrong-environment"));
+        assert_eq!(record.blame, ["place"]);
+        let hint = record.hint.unwrap();
+        assert!(hint.contains("`--var place=old`"), "{hint}");
+        assert_eq!(hosts(&service), ["live.example", "test.example", "old.example"]);
+        assert!(record.proven.is_empty());
+    }
+
+    #[test]
+    fn a_place_may_take_several_variables_and_those_that_fit_already_are_not_named() {
+        let places = PLACES.replace(
+            "elsewhere = 'place'",
+            "elsewhere = [{ place = 'live' }, { place = 'test', region = 'eu' }, { place = 'old', region = 'us' }]",
+        );
+        let region = "[[var]]\nid = 'region'\nlabel = 'Region'\nhost = true\nchoices = ['eu', 'us']\ndefault = 'eu'\n";
+        let service = Lines::new([json(401, "{}"), json(401, "{}"), good()]);
+        let record = record(&acme(&(region.to_owned() + &places)), &service, &Options::default());
+        assert_eq!(
+            (outcome(&record), record.blame.clone()),
+            ((Verdict::Rejected, "wrong-environment"), vec!["place".to_owned(), "region".to_owned()])
+        );
+        assert_eq!(
+            record.hint.unwrap(),
+            "it is good with another Environment and Region: set it up again with `--var place=old --var region=us`"
+        );
+        // The first place is where it was asked already.
+        assert_eq!(hosts(&service), ["live.example", "test.example", "old.example"]);
+    }
+
+    #[test]
+    fn a_credential_that_is_bad_everywhere_stays_rejected_for_its_own_reason() {
+        let service = Lines::new([json(401, "{}"), json(401, "{}")]).then(Transport::Timeout);
+        let record = record(&acme(PLACES), &service, &Options::default());
+        assert_eq!((outcome(&record), record.blame.clone()), ((Verdict::Rejected, "bad"), vec!["key".to_owned()]));
+        assert_eq!(service.asked().len(), 3);
+    }
+
+    #[test]
+    fn nobody_else_is_asked_unless_the_credential_is_rejected() {
+        for (reply, asked) in [(json(503, "{}"), 2), (json(418, "{}"), 1)] {
+            let service = Lines::new([reply.clone(), reply]);
+            let record = record(&acme(PLACES), &service, &Options::default());
+            assert_eq!((record.verdict, service.asked().len()), (Verdict::Inconclusive, asked));
+            assert!(hosts(&service).iter().all(|host| host == "live.example"));
+        }
+        let service = Lines::new([good(), json(401, "{}")]);
+        assert_eq!(record(&acme(PLACES), &service, &Options::default()).verdict, Verdict::Accepted);
+        assert_eq!(hosts(&service), ["live.example"; 2], "the control goes where the check went");
+    }
+
+    #[test]
+    fn a_right_that_is_retired_is_never_missing() {
+        let verify = "verify = { check = 'a', json = '/right', test = true }";
+        let scopes = |state: &str| format!("[[scope]]\nid = 'old'\nwhy = 'w'\n{verify}\n{state}");
+        let change = "change = { since = '2026-01-01', note = 'n', source = 'https://s.example' }";
+        let with = |state: &str| {
+            let provider = acme(&(check("a", "effects = 'none'") + &scopes(state)));
+            plainly(&provider, [good()])
+        };
+        assert_eq!(outcome(&with("")), (Verdict::Limited, "missing-scope"));
+        let retired = with(&format!("status = 'retired'\n{change}\n"));
+        assert_eq!(outcome(&retired), (Verdict::Accepted, "ok"));
+        assert!(retired.unproven.is_empty());
     }
 
     #[test]
@@ -576,12 +742,38 @@ mod tests {
     }
 
     #[test]
-    fn a_control_without_an_answer_leaves_the_verdict_and_says_so() {
-        for answers in [Lines::new([good(), json(429, "{}")]), Lines::new([good()]).then(Transport::Timeout)] {
-            let record = record(&controlled("always"), &answers, &Options::default());
+    fn a_control_without_an_answer_leaves_a_verdict_that_does_not_rest_on_it_and_no_other() {
+        let answers = || [Lines::new([good(), json(429, "{}")]), Lines::new([good()]).then(Transport::Timeout)];
+        for answers in answers() {
+            let record = record(&controlled("prove"), &answers, &Options { prove: true, ..Options::default() });
             assert_eq!((record.verdict, record.control), (Verdict::Accepted, Control::NotRun));
             assert!(record.advice[0].contains("was not shown"), "{:?}", record.advice);
         }
+        for answers in answers() {
+            let record = record(&controlled("always"), &answers, &Options::default());
+            assert_eq!(outcome(&record), (Verdict::Inconclusive, "control-unanswered"));
+            assert!(record.proven.is_empty() && record.hint.unwrap().contains("was not shown"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_right_after_another_value_was_refused_is_asked_about_once_more() {
+        let asked = |delay_ms: u64, refused: Option<Duration>, answers: [Reply; 2]| {
+            let control =
+                format!("effects = 'none'\ncontrol = {{ mutate = ['key'], run = 'prove', delay_ms = {delay_ms} }}");
+            let service = Lines::new(answers);
+            let refused_at = refused.and_then(|ago| Instant::now().checked_sub(ago));
+            let record = record(&acme(&check("a", &control)), &service, &Options { refused_at, ..Options::default() });
+            (record.verdict, service.asked().len())
+        };
+        let (now, refuses) = (Some(Duration::ZERO), || json(401, "{}"));
+        assert_eq!(asked(50, now, [refuses(), good()]), (Verdict::Accepted, 2));
+        assert_eq!(asked(50, now, [refuses(), refuses()]), (Verdict::Rejected, 2));
+        assert_eq!(asked(50, now, [good(), refuses()]), (Verdict::Accepted, 1));
+        // Nothing was refused before, long ago, or the service needs no pause.
+        assert_eq!(asked(50, None, [refuses(), good()]), (Verdict::Rejected, 1));
+        assert_eq!(asked(50, Some(Duration::from_secs(1)), [refuses(), good()]), (Verdict::Rejected, 1));
+        assert_eq!(asked(0, now, [refuses(), good()]), (Verdict::Rejected, 1));
     }
 
     #[test]

@@ -66,10 +66,11 @@ impl Script {
 
 /// Whether a request to `path` is the one that `check` makes.
 fn is_asked(check: &Check, method: &str, path: &str) -> bool {
-    let (wanted, url) = match (&check.request, &check.auth.token_url) {
-        (Some(request), _) => (request.method, &request.url),
-        (None, Some(url)) => (Method::POST, url),
-        (None, None) => return false,
+    let (wanted, url) = match (&check.request, &check.auth.token_url, &check.auth.authorize_url) {
+        (Some(request), ..) => (request.method, &request.url),
+        (None, Some(url), _) => (Method::POST, url),
+        (None, None, Some(url)) => (Method::GET, url),
+        (None, None, None) => return false,
     };
     method == format!("{wanted:?}") && pattern(url).is_some_and(|pattern| pattern.is_match(path))
 }

@@ -1,6 +1,6 @@
 //! What placeholders stand for while one credential is checked: fields, variables, extracts, signed tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -23,6 +23,8 @@ pub(super) struct Values<'a> {
     provider: &'a Provider,
     /// `field.x` and `var.x`, with defaults and derived fields filled in.
     entered: BTreeMap<String, Zeroizing<String>>,
+    /// The variables that have their default.
+    by_default: BTreeSet<String>,
     got: BTreeMap<String, Value>,
     minted: BTreeMap<String, Secret>,
 }
@@ -30,7 +32,13 @@ pub(super) struct Values<'a> {
 impl<'a> Values<'a> {
     /// The values of `credential`, with what `provider` says about the rest.
     pub(super) fn new(provider: &'a Provider, credential: &Credential) -> Self {
-        let mut values = Self { provider, entered: BTreeMap::new(), got: BTreeMap::new(), minted: BTreeMap::new() };
+        let mut values = Self {
+            provider,
+            entered: BTreeMap::new(),
+            by_default: BTreeSet::new(),
+            got: BTreeMap::new(),
+            minted: BTreeMap::new(),
+        };
         for (id, value) in &credential.fields {
             // To the request that the operator asked for.
             values.enter("field", id, value.expose());
@@ -39,10 +47,14 @@ impl<'a> Values<'a> {
             values.enter("var", id, value);
         }
         values.derive();
-        for _ in 0..DEPTH {
-            values.fill_defaults();
-        }
+        values.fill_all_defaults();
         values
+    }
+
+    fn fill_all_defaults(&mut self) {
+        for _ in 0..DEPTH {
+            self.fill_defaults();
+        }
     }
 
     fn enter(&mut self, scope: &str, id: &str, value: &str) {
@@ -70,6 +82,7 @@ impl<'a> Values<'a> {
             let default = var.default.as_ref().filter(|_| open).and_then(|text| text.fill(self, Encoding::Plain).ok());
             if let Some(value) = default {
                 self.enter("var", &var.id, &value);
+                self.by_default.insert(var.id.clone());
             }
         }
     }
@@ -153,6 +166,18 @@ impl<'a> Values<'a> {
         values
     }
 
+    /// The same values with others of some variables, and of those that follow them; without anything signed.
+    pub(super) fn with_vars(&self, vars: &BTreeMap<String, String>) -> Self {
+        let mut values = self.clone();
+        values.minted.clear();
+        for id in std::mem::take(&mut values.by_default) {
+            values.entered.remove(&format!("var.{id}"));
+        }
+        vars.iter().for_each(|(id, value)| values.enter("var", id, value));
+        values.fill_all_defaults();
+        values
+    }
+
     /// Knows every form of every secret among the values.
     pub(super) fn redactor(&self) -> Redactor {
         let is_secret = |field: &&Field| field.secret;
@@ -175,7 +200,7 @@ impl<'a> Values<'a> {
                 Scope::Field => self.field(id).filter(|_| self.provider.field(id).is_some_and(|field| !field.secret)),
                 Scope::Var => self.var(id),
                 Scope::Got => self.got.get(id).filter(|value| !value.is_secret()).map(Value::expose),
-                Scope::Mint => None,
+                Scope::Mint | Scope::Cert => None,
             }
             .map(str::to_owned)
         }
@@ -190,6 +215,8 @@ impl LookUp for Values<'_> {
             // To the next request, which the provider's file names.
             Scope::Got => self.got.get(id).map(Value::expose),
             Scope::Mint => self.minted.get(id).map(Secret::expose),
+            // Only a fixture's answer has one.
+            Scope::Cert => None,
         }
         .map(str::to_owned)
     }
@@ -203,7 +230,8 @@ impl fmt::Debug for Values<'_> {
 
 /// Whether the request of `check` carries the time, so that a wrong clock spoils it.
 pub(super) fn carries_time(check: &Check) -> bool {
-    check.auth.strategy == Strategy::AwsSigv4 || check.mint.values().any(|mint| mint.ttl_s.is_some())
+    matches!(check.auth.strategy, Strategy::AwsSigv4 | Strategy::Oauth1Hmac)
+        || check.mint.values().any(|mint| mint.ttl_s.is_some())
 }
 
 fn first_place(template: &Template) -> String {
@@ -254,6 +282,15 @@ mod tests {
         let shown = |scope, id| values.shown().look_up(scope, id);
         assert_eq!((shown(Scope::Field, "pem"), shown(Scope::Field, "email")), (None, Some("a@b".into())));
         assert!(!format!("{values:?}").contains("line-1"));
+    }
+
+    #[test]
+    fn what_follows_a_variable_follows_its_other_value() {
+        let provider = acme();
+        let values = Values::new(&provider, &credential(&provider, &[("doc", DOC)]));
+        let other = values.with_vars(&[("origin".to_owned(), "https://other.example".to_owned())].into());
+        assert_eq!(other.var("redirect"), Some("https://other.example/oauth2.aspx"));
+        assert_eq!((other.field("email"), values.var("origin")), (Some("a@b"), Some("https://portal.example")));
     }
 
     #[test]

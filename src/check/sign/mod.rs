@@ -2,3 +2,4 @@
 
 pub(super) mod aws;
 pub mod jwt;
+pub(super) mod oauth1;
