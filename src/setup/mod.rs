@@ -6,12 +6,14 @@
 //! [`Provider`]: crate::provider::Provider
 
 pub mod collect;
+mod part;
 pub mod progress;
 pub mod source;
 mod view;
 mod walk;
 
 pub use collect::{Unfit, collect};
+pub use part::part;
 pub use progress::Progress;
 pub use source::{Given, Outside, Sources, gather};
 pub use view::page;

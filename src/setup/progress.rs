@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::credential::CredentialName;
+use crate::paths::replace_own;
 
 const SCHEMA: u32 = 1;
 
@@ -99,14 +100,9 @@ impl Progress {
     ///
     /// When the folder or file cannot be written; what was kept before is still there.
     pub fn save(&self, name: &CredentialName, sitting: &Sitting) -> io::Result<()> {
-        let (Some(folder), Some(path)) = (&self.folder, self.path(name)) else { return Ok(()) };
-        make_private(folder)?;
+        let Some(path) = self.path(name) else { return Ok(()) };
         let text = toml::to_string(sitting).map_err(io::Error::other)?;
-        // A temporary file of this kind has mode 0600 from the start.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
+        replace_own(&path, text.as_bytes())
     }
 
     /// Forgets one credential's progress.
@@ -120,15 +116,6 @@ impl Progress {
             _ => Ok(()),
         }
     }
-}
-
-/// Makes the folder, for its owner alone.
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

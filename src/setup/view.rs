@@ -23,7 +23,7 @@ pub(super) fn filled(provider: &Provider, template: &Template, answers: &Answers
                 (text, field.map(|field| field.label.as_str()))
             }
             Scope::Var => (answers.vars.get(id).cloned(), provider.var(id).map(|var| var.label.as_str())),
-            Scope::Got | Scope::Mint => (None, None),
+            Scope::Got | Scope::Mint | Scope::Cert => (None, None),
         };
         Some(known.unwrap_or_else(|| format!("<{}>", label.unwrap_or(id))))
     };
@@ -35,7 +35,7 @@ pub(super) fn filled(provider: &Provider, template: &Template, answers: &Answers
 pub fn page(provider: &Provider, step: &Step, place: (usize, usize), answers: &Answers, capture: Vec<String>) -> Page {
     let fill = |template: &Template| filled(provider, template, answers);
     let right = |id: &String| {
-        let scope = provider.scope.iter().find(|scope| &scope.id == id)?;
+        let scope = provider.scope.iter().find(|scope| &scope.id == id && !scope.is_retired())?;
         let label = scope.label.as_ref().unwrap_or(&scope.id).clone();
         Some(Right { label, why: scope.why.clone(), required: scope.required })
     };
@@ -43,13 +43,19 @@ pub fn page(provider: &Provider, step: &Step, place: (usize, usize), answers: &A
         title: provider.provider.name.clone(),
         number: place.0,
         total: place.1,
-        text: fill(&step.text),
+        text: who(provider, step) + &fill(&step.text),
         warning: step.warning.as_ref().map(fill),
         links: step.links.iter().map(|link| (link_label(link), fill(&link.url))).collect(),
         paste: step.paste.iter().map(|paste| (paste.label.clone(), fill(&paste.value))).collect(),
         rights: step.scopes.iter().filter_map(right).collect(),
         capture,
     }
+}
+
+/// The person who does the step, where not everybody does.
+fn who(provider: &Provider, step: &Step) -> String {
+    let persona = step.persona.as_ref().and_then(|id| provider.persona(id));
+    persona.map(|persona| format!("{}: ", persona.label)).unwrap_or_default()
 }
 
 fn link_label(link: &Link) -> String {

@@ -57,8 +57,10 @@ pub enum Walked {
 /// [`AskError`] when nobody answers any more. After [`AskError::Interrupted`] no file is left behind that was
 /// not there before; a terminal that went away leaves the progress.
 pub fn walk(plan: Plan<'_>, ask: &mut dyn Ask, ui: &Ui) -> Result<Walked, AskError> {
+    // What others have is no reason not to show this person's steps.
+    let is_own = |id: &String| plan.provider.field(id).is_some_and(|field| !field.is_retired());
     if let Ok(checked) = check_all(plan.provider, plan.name, &plan.given.answers)
-        && !plan.given.answers.fields.is_empty()
+        && plan.given.answers.fields.keys().any(is_own)
     {
         checked.remarks.iter().for_each(|remark| say_remark(ui, remark));
         forget(&plan);
@@ -78,8 +80,8 @@ pub fn walk(plan: Plan<'_>, ask: &mut dyn Ask, ui: &Ui) -> Result<Walked, AskErr
     outcome
 }
 
-/// Asks anew for `fields` of a credential whose other values stay as they were given; all of its secrets when none is
-/// named. No step is shown.
+/// Asks anew for `fields` (or variables) of a credential whose other values stay as they were given; all of its secrets
+/// when none is named. No step is shown.
 ///
 /// # Errors
 ///
@@ -89,6 +91,11 @@ pub fn amend(plan: Plan<'_>, fields: &[String], ask: &mut dyn Ask, ui: &Ui) -> R
     let mut walker = Walker::new(plan, ask, ui);
     walker.keeps_progress = false;
     loop {
+        for (index, _) in provider.var.iter().enumerate().filter(|(_, var)| fields.contains(&var.id)) {
+            if let Turn::Quit = walker.at_var(index)? {
+                return Ok(Walked::Quit);
+            }
+        }
         for (index, field) in provider.field.iter().enumerate() {
             let is_meant = if fields.is_empty() { field.secret } else { fields.contains(&field.id) };
             if is_meant
@@ -216,9 +223,12 @@ impl<'a> Walker<'a> {
         Answers { fields: self.answers.fields.clone(), vars }
     }
 
-    /// Whether a field is asked for: it applies, is not taken from a document, and was not given.
+    /// Whether a field is asked for: it is still handed out, applies, is not taken from a document, and was not given.
     fn is_asked(&self, field: &Field, settled: &Answers) -> bool {
-        field.derive.is_none() && settled.meet(field.when.as_ref()) && !self.plan.given.origins.contains_key(&field.id)
+        field.derive.is_none()
+            && !field.is_retired()
+            && settled.meet(field.when.as_ref())
+            && !self.plan.given.origins.contains_key(&field.id)
     }
 
     fn note(&self, text: &str) {
