@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::StoreError;
+use crate::paths::private_folder;
 use guard::Stamp;
 
 /// A larger file is not read and not written, in bytes.
@@ -178,6 +179,20 @@ impl Place {
         bytes: &[u8],
         check: &dyn Fn(Vec<u8>) -> Result<(), StoreError>,
     ) -> Result<Replaced, StoreError> {
+        self.replace_apart(before, bytes, check)
+    }
+
+    /// As [`Place::replace`], for a file that is handed to one process alone: a lock beside it would be litter.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::replace`].
+    pub(super) fn replace_apart(
+        &self,
+        before: &Content,
+        bytes: &[u8],
+        check: &dyn Fn(Vec<u8>) -> Result<(), StoreError>,
+    ) -> Result<Replaced, StoreError> {
         let new = self.write_new(bytes, Some(before.about.permissions()), check)?;
         if self.read()?.is_none_or(|now| now.bytes != before.bytes) {
             return Ok(Replaced::Meanwhile);
@@ -212,6 +227,19 @@ impl Place {
         Ok(())
     }
 
+    /// Makes a file of mode 0600 that is not waited for: neither synced nor read back, so that whoever uses it has to
+    /// look whether it is whole. Only with `over` in the place of another.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`]; then there is no new file.
+    pub(super) fn put_unwaited(&self, bytes: &[u8], over: bool) -> Result<(), StoreError> {
+        let mut new = self.temporary()?;
+        new.write_all(bytes).map_err(|error| failed("write", &self.path, &error))?;
+        let put = if over { new.persist(&self.path) } else { new.persist_noclobber(&self.path) };
+        put.map(drop).map_err(|error| failed("create", &self.path, &error.error))
+    }
+
     /// Removes temporary files of our own that are older than an hour at `now`. Others' are left alone.
     pub(crate) fn reap(&self, _lock: &Lock, now: SystemTime) {
         self.reap_at(now);
@@ -223,10 +251,7 @@ impl Place {
         for found in folder.flatten() {
             let name = found.file_name();
             let name = name.as_encoded_bytes();
-            let is_ours = name.starts_with(prefix.as_encoded_bytes())
-                && name.ends_with(TEMPORARY_SUFFIX.as_bytes())
-                && fs::symlink_metadata(found.path()).is_ok_and(|about| is_stale(&about, now));
-            if is_ours {
+            if name.starts_with(prefix.as_encoded_bytes()) && is_litter(&found.path(), now) {
                 // Litter that cannot be removed is no reason to fail.
                 let _ = fs::remove_file(found.path());
             }
@@ -245,14 +270,7 @@ impl Place {
                 "it would become larger than 64 MiB, which is the most that a vault may be",
             ));
         }
-        // Made with O_EXCL and mode 0600, and removed when it is dropped before it is put in place.
-        let prefix = self.temporary_prefix();
-        let mut new = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(TEMPORARY_SUFFIX)
-            .rand_bytes(12)
-            .tempfile_in(&self.folder)
-            .map_err(|error| failed("write", &self.folder, &error))?;
+        let mut new = self.temporary()?;
         let written = new
             .write_all(bytes)
             .and_then(|()| permissions.map_or(Ok(()), |permissions| new.as_file().set_permissions(permissions)))
@@ -261,6 +279,14 @@ impl Place {
         let on_disk = fs::read(new.path()).map_err(|error| failed("read", new.path(), &error))?;
         check(on_disk)?;
         Ok(new)
+    }
+
+    /// Made with O_EXCL and mode 0600, and removed when it is dropped before it is put in place.
+    fn temporary(&self) -> Result<tempfile::NamedTempFile, StoreError> {
+        let prefix = self.temporary_prefix();
+        let new =
+            tempfile::Builder::new().prefix(&prefix).suffix(TEMPORARY_SUFFIX).rand_bytes(12).tempfile_in(&self.folder);
+        new.map_err(|error| failed("write", &self.folder, &error))
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -364,9 +390,59 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError>
 pub(crate) fn make_folder_of(path: &Path) -> Result<(), StoreError> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => {
-            guard::private_folder().create(folder).map_err(|error| failed("create", folder, &error))
+            private_folder().create(folder).map_err(|error| failed("create", folder, &error))
         }
         _ => Ok(()),
+    }
+}
+
+/// How a file of ours that is never replaced is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Read only; it must be there.
+    Read,
+    /// Read, and written over itself.
+    Rewritten,
+    /// Read, and written on at its end.
+    Appended,
+}
+
+/// Opens such a file, made with mode 0600 when it is to be written and not there.
+///
+/// # Errors
+///
+/// [`StoreError::File`], also when it is a link, no plain file, or somebody else's.
+pub(crate) fn open_own(path: &Path, way: Own) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    match way {
+        Own::Read => &mut options,
+        Own::Rewritten => options.write(true).create(true).truncate(false),
+        Own::Appended => options.append(true).create(true),
+    };
+    guard::open_safely(&mut options);
+    guard::create_private(&mut options);
+    let doing = if way == Own::Read { "read" } else { "write" };
+    let file = options.open(path).map_err(|error| failed(doing, path, &error))?;
+    let about = file.metadata().map_err(|error| failed(doing, path, &error))?;
+    guard::file(&about).map_err(|why| refused(path, why))?;
+    Ok(file)
+}
+
+/// Waits until nobody else holds the file, at most `patience`. Whether it is held now, until it is closed.
+///
+/// # Errors
+///
+/// [`StoreError::File`] when it cannot be locked at all.
+pub(crate) fn try_hold(file: &File, path: &Path, patience: Duration) -> Result<bool, StoreError> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= patience => return Ok(false),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", path, &error)),
+        }
     }
 }
 
@@ -410,6 +486,12 @@ fn held(path: &Path, file: &mut File, timeout: Duration) -> StoreError {
     let known = file.take(32).read_to_string(&mut holder).is_ok() && holder.trim().parse::<u32>().is_ok();
     let who = if known { format!("process {}", holder.trim()) } else { "another process".to_owned() };
     StoreError::Conflict { what: format!("{who} holds {} (waited {} s)", path.display(), timeout.as_secs_f32()) }
+}
+
+/// Whether it is a temporary file of our own that a killed process left: older than an hour at `now`.
+pub(super) fn is_litter(path: &Path, now: SystemTime) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(TEMPORARY_SUFFIX.as_bytes())
+        && fs::symlink_metadata(path).is_ok_and(|about| is_stale(&about, now))
 }
 
 fn is_stale(about: &Metadata, now: SystemTime) -> bool {
@@ -553,7 +635,7 @@ mod tests {
     fn a_link_to_a_file_of_our_own_is_followed_and_stays_a_link() {
         let dir = tempfile::tempdir().expect("a folder");
         let at = |name: &str| dir.path().join(name);
-        guard::private_folder().create(at("dotfiles")).expect("a folder");
+        private_folder().create(at("dotfiles")).expect("a folder");
         fill(&at("dotfiles/v"), b"old");
         symlink(at("dotfiles/v"), at("v")).expect("a link");
         let place = place(&at("v"));

@@ -30,6 +30,16 @@ pub trait Items: Send + Sync {
     /// As [`Items::get`].
     fn delete(&self, account: &str) -> Result<bool, StoreError>;
 
+    /// The accounts of all secrets of the service `keyward`, or `None` where a keyring cannot list. Reads no secret, and
+    /// a locked keyring tells them too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Items::get`].
+    fn list(&self) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(None)
+    }
+
     /// Makes sure that secrets can be read and written, which may take a person who unlocks the keyring. One that is
     /// always open has nothing to do.
     ///

@@ -77,8 +77,8 @@ impl Store for MemoryStore {
         let mut entries = self.entries();
         for said in records {
             if let Some(entry) = entries.get_mut(&said.name) {
+                entry.expires_at = entry.life.hear(entry.expires_at, said);
                 entry.record = Some(said.record.clone());
-                entry.expires_at = said.expires_at.or(entry.expires_at);
             }
         }
         Ok(())
@@ -126,6 +126,7 @@ fn summary(entry: &Entry) -> Summary {
         created_at: entry.created_at,
         updated_at: entry.updated_at,
         expires_at: entry.expires_at,
+        life: entry.life.clone(),
         record: entry.record.clone(),
     }
 }
@@ -153,6 +154,10 @@ impl Items for MemoryItems {
     fn put(&self, account: &str, secret: &[u8]) -> Result<(), StoreError> {
         self.secrets().insert(account.to_owned(), Zeroizing::new(secret.to_vec()));
         Ok(())
+    }
+
+    fn list(&self) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(Some(self.accounts()))
     }
 
     fn delete(&self, account: &str) -> Result<bool, StoreError> {

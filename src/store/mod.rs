@@ -5,6 +5,7 @@
 pub(crate) mod file;
 pub mod items;
 pub mod keyring;
+mod life;
 pub mod memory;
 pub mod vault;
 
@@ -17,6 +18,8 @@ use thiserror::Error;
 use crate::credential::{Credential, CredentialName, Value};
 use crate::problem::{Explain, Kind, nearest};
 use crate::verdict::Record;
+
+pub use life::{End, EndsBy, Life};
 
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -49,8 +52,10 @@ pub struct Entry {
     pub created_at: DateTime<Utc>,
     /// When a value was last changed.
     pub updated_at: DateTime<Utc>,
-    /// When it ends, if that is known.
+    /// When it ends, if that is known: the first of the ends in `life`.
     pub expires_at: Option<DateTime<Utc>>,
+    /// When values were entered, and who says when it ends.
+    pub life: Life,
     /// What the service last said.
     pub record: Option<Record>,
 }
@@ -72,8 +77,10 @@ pub struct Summary {
     pub created_at: DateTime<Utc>,
     /// When a value was last changed.
     pub updated_at: DateTime<Utc>,
-    /// When it ends, if that is known.
+    /// When it ends, if that is known: the first of the ends in `life`.
     pub expires_at: Option<DateTime<Utc>>,
+    /// When values were entered, and who says when it ends.
+    pub life: Life,
     /// What the service last said.
     pub record: Option<Record>,
 }
@@ -94,7 +101,7 @@ pub struct Recorded {
     pub name: CredentialName,
     /// What was said.
     pub record: Record,
-    /// When it ends, if that is known.
+    /// When it ends, as far as the service says it.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -153,8 +160,8 @@ pub trait Store {
     /// As [`Store::get`], and [`StoreError::Conflict`] when the lock was not had or the store changed meanwhile.
     fn save(&self, entry: &Entry) -> Result<(), StoreError>;
 
-    /// Keeps what services said with the credentials and touches nothing else, all in one write. A known `expires_at`
-    /// replaces the stored one. A credential that is gone meanwhile is passed over.
+    /// Keeps what services said with the credentials and touches nothing else, all in one write. An `expires_at` that
+    /// the service told replaces the one that it told before. A credential that is gone meanwhile is passed over.
     ///
     /// # Errors
     ///
@@ -200,6 +207,14 @@ pub enum StoreError {
         /// The fields it has.
         has: Vec<String>,
     },
+    /// There is no such backup.
+    #[error("there is no backup `{name}` of {}", file.display())]
+    NoBackup {
+        /// What was asked for.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
     /// The name is taken.
     #[error("`{name}` exists already")]
     Exists {
@@ -244,6 +259,34 @@ pub enum StoreError {
         /// Ways out, the best first.
         ways_out: Vec<String>,
     },
+    /// It is whole, and not what was last seen or what was said to be expected: an older copy, another vault, a new key.
+    #[error("{} is not as it was seen: {what}", file.display())]
+    Unexpected {
+        /// The file.
+        file: PathBuf,
+        /// What is different.
+        what: String,
+        /// What was seen.
+        seen: String,
+        /// Ways out, the best first.
+        ways_out: Vec<String>,
+    },
+    /// The vault has no such slot.
+    #[error("no slot of the vault is called `{which}`")]
+    NoSlot {
+        /// What was asked for.
+        which: String,
+        /// The slots that it has.
+        has: Vec<String>,
+    },
+    /// What opens the vault cannot become what was asked for.
+    #[error("{why}")]
+    Slot {
+        /// Why not.
+        why: String,
+        /// Ways out, the best first.
+        ways_out: Vec<String>,
+    },
     /// Something else holds the lock, or changed the store meanwhile.
     #[error("{what}")]
     Conflict {
@@ -278,10 +321,12 @@ impl StoreError {
 impl Explain for StoreError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotFound { .. } | Self::NoField { .. } => Kind::NotFound,
-            Self::Exists { .. } | Self::OtherProvider { .. } => Kind::Usage,
+            Self::NotFound { .. } | Self::NoField { .. } | Self::NoBackup { .. } | Self::NoSlot { .. } => {
+                Kind::NotFound
+            }
+            Self::Exists { .. } | Self::OtherProvider { .. } | Self::Slot { .. } => Kind::Usage,
             Self::Unavailable { .. } | Self::Locked { .. } | Self::File { .. } => Kind::Store,
-            Self::Damaged { .. } => Kind::Damaged,
+            Self::Damaged { .. } | Self::Unexpected { .. } => Kind::Damaged,
             Self::Conflict { .. } => Kind::Conflict,
         }
     }
@@ -290,13 +335,24 @@ impl Explain for StoreError {
         match self {
             Self::NotFound { .. } => "no-such-credential",
             Self::NoField { .. } => "no-such-field",
+            Self::NoBackup { .. } => "no-such-backup",
             Self::Exists { .. } => "name-taken",
             Self::OtherProvider { .. } => "other-provider",
             Self::Unavailable { .. } => "store-unavailable",
             Self::Locked { .. } => "store-locked",
+            Self::Unexpected { .. } => "vault-unexpected",
+            Self::NoSlot { .. } => "no-such-slot",
+            Self::Slot { .. } => "vault-slot",
             Self::Damaged { .. } => "store-damaged",
             Self::Conflict { .. } => "store-conflict",
             Self::File { .. } => "store-file",
+        }
+    }
+
+    fn seen(&self) -> Option<String> {
+        match self {
+            Self::Unexpected { seen, .. } => Some(seen.clone()),
+            _ => None,
         }
     }
 
@@ -304,15 +360,19 @@ impl Explain for StoreError {
         match self {
             Self::NotFound { close: Some(close), .. } => vec![format!("did you mean `{close}`?")],
             Self::NotFound { .. } => vec!["`keyward list` shows what is stored".into()],
+            Self::NoBackup { .. } => vec!["`keyward vault backups` lists what there is".into()],
             Self::NoField { field, has, .. } => match nearest(field, has.iter().map(String::as_str)) {
                 Some(close) => vec![format!("did you mean `{close}`?")],
                 None => vec![format!("it has: {}", has.join(", "))],
             },
             Self::Exists { .. } => vec!["remove it first, or choose another profile".into()],
             Self::OtherProvider { to, .. } => vec![format!("`keyward setup {to}` sets up a new one")],
-            Self::Unavailable { ways_out, .. } | Self::Locked { ways_out, .. } | Self::Damaged { ways_out, .. } => {
-                ways_out.clone()
-            }
+            Self::NoSlot { has, .. } => vec![format!("there are: {}", has.join(", "))],
+            Self::Unavailable { ways_out, .. }
+            | Self::Locked { ways_out, .. }
+            | Self::Damaged { ways_out, .. }
+            | Self::Unexpected { ways_out, .. }
+            | Self::Slot { ways_out, .. } => ways_out.clone(),
             Self::Conflict { .. } => vec!["try again; nothing was changed".into()],
             Self::File { .. } => vec!["nothing was changed".into()],
         }

@@ -1,19 +1,11 @@
 //! Who may read and write what: the part of file safety that differs between systems.
 
-use std::fs::{DirBuilder, Metadata, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io;
 
 pub(in crate::store) use system::{
     Stamp, create_private, file, folder, open_safely, open_without_waiting, ours_alone, private, read_at, stamp,
 };
-
-/// Makes folders, and those above them, for their owner only.
-pub(in crate::store) fn private_folder() -> DirBuilder {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    system::private_builder(&mut builder);
-    builder
-}
 
 /// The system's words for an error, without its number.
 pub(in crate::store) fn words(error: &io::Error) -> String {
@@ -28,11 +20,11 @@ pub(in crate::store) fn words(error: &io::Error) -> String {
 mod system {
     use std::fs::File;
     use std::io;
-    use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 
     use rustix::fs::OFlags;
 
-    use super::{DirBuilder, Metadata, OpenOptions};
+    use super::{Metadata, OpenOptions};
 
     /// Device, inode, length, and the times of the last change of content and of anything.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +105,6 @@ mod system {
     pub(in crate::store) fn read_at(file: &File, bytes: &mut [u8], start: usize) -> io::Result<()> {
         file.read_exact_at(bytes, start as u64)
     }
-
-    pub(super) fn private_builder(builder: &mut DirBuilder) {
-        builder.mode(0o700);
-    }
 }
 
 #[cfg(windows)]
@@ -126,7 +114,7 @@ mod system {
     use std::os::windows::fs::FileExt as _;
     use std::time::SystemTime;
 
-    use super::{DirBuilder, Metadata, OpenOptions};
+    use super::{Metadata, OpenOptions};
 
     /// Length and time of the last change.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +161,4 @@ mod system {
         }
         Ok(())
     }
-
-    pub(super) fn private_builder(_: &mut DirBuilder) {}
 }

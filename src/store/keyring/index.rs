@@ -12,8 +12,8 @@ use toml_parser::parser::{Event, EventKind, parse_document};
 
 use super::pieces;
 use crate::credential::CredentialName;
-use crate::store::StoreError;
 use crate::store::file::Place;
+use crate::store::{Life, StoreError};
 use crate::verdict::Record;
 
 /// The first line of every index.
@@ -59,6 +59,8 @@ pub(super) struct Stored {
     pub(super) updated_at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Life::is_empty")]
+    pub(super) life: Life,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) clear: BTreeMap<String, String>,
     /// Secret fields, and how many pieces each was cut into: 0 when it was not.
@@ -141,6 +143,11 @@ impl Index {
         Ok(format!(
             "# What keyward keeps in the keyring. No secrets are here; do not edit.\n{body}\n[end]\nentries = {entries}\n"
         ))
+    }
+
+    /// Whether an account is one that this index gave.
+    pub(super) fn owns(&self, account: &str) -> bool {
+        account.strip_prefix(&self.id).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// What the accounts of the next credential to be saved start with. The same again until [`Index::put`].
@@ -273,6 +280,7 @@ mod tests {
                 created_at: DateTime::UNIX_EPOCH,
                 updated_at: DateTime::UNIX_EPOCH,
                 expires_at: None,
+                life: Life::default(),
                 clear: BTreeMap::from([("note".into(), "first\n[entry.fake]\nlast".into())]),
                 sealed: BTreeMap::from([("secret".into(), 0)]),
                 vars: BTreeMap::new(),

@@ -12,7 +12,7 @@ mod pieces;
 mod platform;
 mod system;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -98,6 +98,54 @@ impl KeyringStore {
         }
     }
 
+    /// Deletes the items that a save, removal or move left behind when it was cut short. Says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::remove`]; then some may be left, and the next change or the next call deletes them.
+    pub fn tidy(&self) -> Result<usize, StoreError> {
+        if self.read()?.leftover.is_empty() {
+            return Ok(0);
+        }
+        self.items.open()?;
+        let held = self.lock()?;
+        let mut index = self.read()?;
+        let before = index.leftover.len();
+        self.sweep(&held, &mut index)?;
+        Ok(before)
+    }
+
+    /// Compares the index with what the keyring says that it holds. Reads no secret and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::names`], and [`StoreError::Unavailable`] when the keyring does not say.
+    pub fn inspect(&self) -> Result<Inspection, StoreError> {
+        let place = Place::of(&self.index)?;
+        // A save notes what it is about to write before it does: under its lock nothing is half-way.
+        let _lock = place.as_ref().map(|place| place.lock(self.lock_timeout)).transpose()?;
+        let index = self.read()?;
+        let mut found = Inspection { leftover: index.leftover.len(), ..Inspection::default() };
+        let Some(accounts) = self.items.list()? else { return Ok(found) };
+        let accounts: BTreeSet<&str> = accounts.iter().map(String::as_str).collect();
+        let mut known: BTreeSet<String> = index.leftover.iter().cloned().collect();
+        for (name, stored) in &index.entries {
+            if stored.accounts().any(|account| !accounts.contains(account.as_str())) {
+                found.gutted.push(name.clone());
+            }
+            known.extend(stored.accounts());
+        }
+        for account in accounts.into_iter().filter(|account| !known.contains(*account)) {
+            // The keys of vaults are no part of this store.
+            if index.owns(account) || account.starts_with(PROBE) {
+                found.orphans.push(account.to_owned());
+            } else if !account.starts_with(VAULT_KEY) {
+                found.foreign.push(account.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
     fn put(&self, items: &[Item]) -> Result<(), StoreError> {
         items.iter().try_for_each(|item| self.items.put(&item.account, &item.secret))
     }
@@ -119,6 +167,19 @@ impl KeyringStore {
         }
         swept
     }
+}
+
+/// What a keyring holds beside what the index says, and what it lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Items that are noted down to be deleted.
+    pub leftover: usize,
+    /// Accounts of this index, or of a probe, that nothing knows of.
+    pub orphans: Vec<String>,
+    /// Accounts of another index: of another home, or of one that is gone.
+    pub foreign: Vec<String>,
+    /// Credentials that lack an item.
+    pub gutted: Vec<CredentialName>,
 }
 
 impl Store for KeyringStore {
@@ -169,6 +230,7 @@ impl Store for KeyringStore {
                 created_at: stored.created_at,
                 updated_at: stored.updated_at,
                 expires_at: stored.expires_at,
+                life: stored.life.clone(),
                 record: stored.record.clone(),
             })
         })
@@ -206,8 +268,8 @@ impl Store for KeyringStore {
         let mut kept = 0;
         for said in records {
             if let Some(stored) = index.entries.get_mut(&said.name) {
+                stored.expires_at = stored.life.hear(stored.expires_at, said);
                 stored.record = Some(said.record.clone());
-                stored.expires_at = said.expires_at.or(stored.expires_at);
                 kept += 1;
             }
         }
@@ -275,6 +337,7 @@ fn prepare(entry: &Entry, account: String) -> (Stored, Vec<Item>) {
         created_at: entry.created_at,
         updated_at: entry.updated_at,
         expires_at: entry.expires_at,
+        life: entry.life.clone(),
         clear,
         sealed,
         vars: entry.credential.vars.clone(),
@@ -293,9 +356,16 @@ fn summary(name: CredentialName, stored: Stored) -> Summary {
         created_at: stored.created_at,
         updated_at: stored.updated_at,
         expires_at: stored.expires_at,
+        life: stored.life,
         record: stored.record,
     }
 }
+
+/// What the accounts of probes begin with.
+const PROBE: &str = "probe/";
+
+/// What the accounts of vaults' keys begin with.
+const VAULT_KEY: &str = "vault:";
 
 /// How long [`probe`] may take altogether.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -322,7 +392,7 @@ pub fn probe(items: Arc<dyn Items>) -> Result<(), StoreError> {
 fn round_trip(items: &dyn Items) -> Result<(), StoreError> {
     let mut value = [0; 16];
     getrandom::fill(&mut value).map_err(|_| system::unavailable("the system has no random numbers", None))?;
-    let account = value[..8].iter().fold("probe/".to_owned(), |account, byte| format!("{account}{byte:02x}"));
+    let account = value[..8].iter().fold(PROBE.to_owned(), |account, byte| format!("{account}{byte:02x}"));
     items.put(&account, &value)?;
     let back = items.get(&account);
     let deleted = items.delete(&account);

@@ -9,9 +9,12 @@ use zeroize::Zeroizing;
 use crate::store::StoreError;
 use crate::store::items::Items;
 
-/// Bytes of a value per item. Credential Manager takes 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`, wincred.h),
-/// of which base64 leaves 1,920. The others have no such limit, and macOS may ask for each item separately.
-const PIECE_BYTES: usize = if cfg!(windows) { 1_800 } else { 60_000 };
+/// Bytes of a value per item on the narrowest keyring: Credential Manager takes 2,560 bytes
+/// (`CRED_MAX_CREDENTIAL_BLOB_SIZE`, wincred.h), of which base64 leaves 1,920.
+const NARROW_BYTES: usize = 1_800;
+
+/// Bytes of a value per item. The others have no such limit, and macOS may ask for each item separately.
+const PIECE_BYTES: usize = if cfg!(windows) { NARROW_BYTES } else { 60_000 };
 
 /// More than anybody keeps in a keyring; a head that claims more is not ours.
 const MOST_BYTES: usize = 1 << 28;
@@ -43,11 +46,15 @@ impl From<StoreError> for Trouble {
 
 /// The items that keep `value` under `account`, and the number of pieces: 0 when one item is enough.
 pub(super) fn cut(account: &str, value: &[u8]) -> (Vec<Item>, u32) {
-    if value.len() <= PIECE_BYTES {
+    cut_at(PIECE_BYTES, account, value)
+}
+
+fn cut_at(piece_bytes: usize, account: &str, value: &[u8]) -> (Vec<Item>, u32) {
+    if value.len() <= piece_bytes {
         return (vec![Item { account: account.to_owned(), secret: head(WHOLE, value) }], 0);
     }
     let mut items: Vec<Item> = (0..)
-        .zip(value.chunks(PIECE_BYTES))
+        .zip(value.chunks(piece_bytes))
         .map(|(at, piece)| Item { account: piece_account(account, at), secret: Zeroizing::new(piece.to_vec()) })
         .collect();
     let manifest = format!("{} {} {}", items.len(), value.len(), digest(value));
@@ -148,6 +155,24 @@ mod tests {
             let mut accounts: Vec<String> = accounts("a", pieces).collect();
             accounts.sort();
             assert_eq!(accounts, items.accounts());
+            assert!(join(&items, "a", pieces).is_ok_and(|back| *back == value), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn on_the_narrowest_keyring_every_item_fits_and_any_bytes_come_back() {
+        use base64::Engine as _;
+        const LIMIT: usize = 2_560;
+        let all: Vec<u8> = (0..40_000_u32).map(|at| (at.wrapping_mul(167) % 256) as u8).collect();
+        for length in [0, NARROW_BYTES, NARROW_BYTES + 1, NARROW_BYTES * 2, 2_560, 5_000, all.len()] {
+            let value = &all[..length];
+            let items = MemoryItems::default();
+            let (cut, pieces) = cut_at(NARROW_BYTES, "a", value);
+            for item in cut {
+                let text = base64::engine::general_purpose::STANDARD.encode(&item.secret);
+                assert!(text.len() <= LIMIT, "{} bytes of {length}", text.len());
+                items.put(&item.account, &item.secret).unwrap();
+            }
             assert!(join(&items, "a", pieces).is_ok_and(|back| *back == value), "{length} bytes");
         }
     }

@@ -25,6 +25,11 @@ pub(super) fn surely_absent() -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Neither can list what it holds without reading it.
+pub(super) fn accounts(_service: &str) -> Result<Option<Vec<String>>, StoreError> {
+    Ok(None)
+}
+
 /// Why there was no answer within `timeout`.
 pub(super) fn unanswered(timeout: Duration, _until: Instant) -> StoreError {
     unavailable(format!("it did not answer within {timeout:?}; a dialog may be waiting for an answer"), None)

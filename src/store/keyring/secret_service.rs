@@ -1,6 +1,7 @@
 //! What a failure means on the Secret Service: asks the session bus in what state it is. Called only when something
 //! failed or was not found.
 
+use std::collections::HashMap;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ const SERVICE: &str = "org.freedesktop.secrets";
 const PATH: &str = "/org/freedesktop/secrets";
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
+const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
 
 /// Unlocks the default collection, which may take an answer to its prompt.
@@ -154,6 +156,33 @@ fn state_on(bus: &Connection) -> State {
             Ok(false) => State::Ready,
         },
     }
+}
+
+/// The accounts of all items of that service, locked ones too. No secret is asked for.
+pub(super) fn accounts(service: &str) -> Result<Option<Vec<String>>, StoreError> {
+    let accounts = Connection::session().and_then(|bus| accounts_on(&bus, service));
+    accounts.map(Some).map_err(|_| match state() {
+        State::Locked | State::Ready => unavailable("it does not say what it holds", None),
+        other => missing(other),
+    })
+}
+
+fn accounts_on(bus: &Connection, service: &str) -> zbus::Result<Vec<String>> {
+    let wanted = HashMap::from([("service", service)]);
+    let reply = bus.call_method(Some(SERVICE), PATH, Some(SERVICE_INTERFACE), "SearchItems", &wanted)?;
+    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = reply.body().deserialize()?;
+    let mut accounts = Vec::new();
+    for item in unlocked.iter().chain(&locked) {
+        let question = (ITEM_INTERFACE, "Attributes");
+        let properties = Some("org.freedesktop.DBus.Properties");
+        let reply = bus.call_method(Some(SERVICE), item, properties, "Get", &question)?;
+        let value: OwnedValue = reply.body().deserialize()?;
+        let mut attributes = HashMap::<String, String>::try_from(value)?;
+        // The attribute under which the keyring crate keeps the account.
+        accounts.extend(attributes.remove("username"));
+    }
+    accounts.sort();
+    Ok(accounts)
 }
 
 fn default_collection(bus: &Connection) -> zbus::Result<OwnedObjectPath> {

@@ -99,6 +99,10 @@ impl Items for SystemItems {
         })
     }
 
+    fn list(&self) -> Result<Option<Vec<String>>, StoreError> {
+        self.bounded(|| platform::accounts(SERVICE))
+    }
+
     fn open(&self) -> Result<(), StoreError> {
         self.bounded(platform::open)
     }

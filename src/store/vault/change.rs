@@ -5,31 +5,37 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 
 use super::edit::{self, Change};
 use super::entry::{EntryText, PlacedEntry};
+use super::header::Header;
 use super::index::Document;
 use super::lines::Fault;
+use super::pin::Pin;
 use super::seal::fresh_id;
-use super::{Opened, Vault, damaged, proven_values, spot};
+use super::{Opened, Vault, damaged, life_of, lock_up, proven_values, spot};
 use crate::credential::{CredentialName, Value};
 use crate::secret::Secret;
 use crate::store::file::{Content, Lock, Place, Replaced};
-use crate::store::{Entry, Recorded, StoreError, StoreKind};
+use crate::store::{Entry, Life, Recorded, StoreError, StoreKind};
 use crate::verdict::Record;
 
 /// How often a write starts again because something else changed the file meanwhile.
 const MOST_ATTEMPTS: usize = 4;
 
 /// Says what to change in a document whose whole seal fits, or `None` when there is nothing to change.
-type Drafting<'d> = dyn Fn(&Opened, &Document) -> Result<Option<Draft>, StoreError> + 'd;
+pub(super) type Drafting<'d> = dyn Fn(&Opened, &Document) -> Result<Option<Draft>, StoreError> + 'd;
 
 /// What a change leads to: pieces of text, and the entries that are to be proven after writing.
-struct Draft {
-    changes: Vec<Change>,
-    proven: Vec<CredentialName>,
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) changes: Vec<Change>,
+    pub(super) proven: Vec<CredentialName>,
+    /// Other keys than before, when there are.
+    pub(super) rekeyed: Option<Arc<Opened>>,
 }
 
 impl Vault {
@@ -45,7 +51,7 @@ impl Vault {
                     proven.push((*name).clone());
                 }
             }
-            Ok((!changes.is_empty()).then_some(Draft { changes, proven }))
+            Ok((!changes.is_empty()).then_some(Draft { changes, proven, rekeyed: None }))
         })
     }
 
@@ -62,14 +68,16 @@ impl Vault {
                 let Ok(index) = document.index().find(&said.name) else { continue };
                 let old = self.sealed_entry(opened, document, index)?;
                 let mut new = old.text.clone();
+                let mut life = life_of(&new);
+                new.expires_at = life.hear(new.expires_at, said).map(writable);
+                (new.ends, new.entered) = pairs_of(&life);
                 new.record = Some(Cow::Owned(record_text(&said.record)?));
-                new.expires_at = said.expires_at.map(writable).or(new.expires_at);
                 if new != old.text {
                     changes.push(edit::changing(document, &old, &resealed(opened, new)));
                     proven.push(said.name.clone());
                 }
             }
-            Ok((!changes.is_empty()).then_some(Draft { changes, proven }))
+            Ok((!changes.is_empty()).then_some(Draft { changes, proven, rekeyed: None }))
         })
     }
 
@@ -79,7 +87,7 @@ impl Vault {
         self.change(&|_, document| {
             let index = document.index().find(name).map_err(|_| gone(name))?;
             let old = document.entry(index).map_err(|fault| self.faulty(document, &fault))?;
-            Ok(Some(Draft { changes: vec![edit::removing(document, &old)], proven: Vec::new() }))
+            Ok(Some(Draft { changes: vec![edit::removing(document, &old)], ..Draft::default() }))
         })
     }
 
@@ -99,7 +107,7 @@ impl Vault {
             } else {
                 edit::moving(document, &old, self.neighbour(document, target)?.as_ref(), &new)
             };
-            Ok(Some(Draft { changes, proven: vec![to.clone()] }))
+            Ok(Some(Draft { changes, proven: vec![to.clone()], rekeyed: None }))
         })
     }
 
@@ -110,15 +118,16 @@ impl Vault {
         lock: &Lock,
         opened: &Opened,
         text: String,
-    ) -> Result<(), StoreError> {
-        let text = self.sealed(opened, text, 1)?;
-        place.create(lock, text.as_bytes(), &|bytes| self.prove(opened, bytes, &[]))
+    ) -> Result<Header, StoreError> {
+        let (text, header) = self.sealed(opened, text, 1)?;
+        place.create(lock, text.as_bytes(), &|bytes| self.prove(opened, bytes, &[]))?;
+        Ok(header)
     }
 
     /// Changes the vault under the lock: `draft` says what, given a document whose whole seal fits, or nothing.
     ///
     /// When something that takes no lock changes the file meanwhile, the change is made anew on what is there then.
-    fn change(&self, draft: &Drafting<'_>) -> Result<(), StoreError> {
+    pub(super) fn change(&self, draft: &Drafting<'_>) -> Result<(), StoreError> {
         let place = Place::of(&self.path)?.ok_or_else(|| self.no_vault())?;
         // A person may have to be asked, and nobody else should wait for that.
         self.unlock()?;
@@ -127,10 +136,20 @@ impl Vault {
         for _ in 0..MOST_ATTEMPTS {
             let Some(content) = place.read()? else { return Err(self.no_vault()) };
             let document = self.document(content.bytes.clone())?;
+            let header = document.index().header();
+            let pin = self.watch.load(&header.id)?;
+            self.guard_doors(pin.as_ref(), header)?;
             let opened = self.keys_of(document.index(), self.keys.ask.as_ref())?;
             self.check_whole(&opened, document.index())?;
+            self.guard_age(pin.as_ref(), header)?;
             let Some(draft) = draft(&opened, &document)? else { return Ok(()) };
-            if self.replace(&place, &lock, &content, &opened, &document, draft)? == Replaced::Done {
+            let is_rekeyed = draft.rekeyed.is_some();
+            let opened = draft.rekeyed.clone().unwrap_or(opened);
+            if self.replace((&place, &lock), &content, &opened, &document, pin.as_ref(), draft)? == Replaced::Done {
+                *lock_up(&self.opened) = Some(opened);
+                if is_rekeyed {
+                    self.purge_backups(document.index().header());
+                }
                 return Ok(());
             }
         }
@@ -139,29 +158,41 @@ impl Vault {
 
     fn replace(
         &self,
-        place: &Place,
-        lock: &Lock,
+        (place, lock): (&Place, &Lock),
         before: &Content,
         opened: &Opened,
         document: &Document,
+        pin: Option<&Pin>,
         draft: Draft,
     ) -> Result<Replaced, StoreError> {
         let text = edit::apply(document.text(), draft.changes);
         let epoch = document.index().header().epoch.saturating_add(1);
-        let text = self.sealed(opened, text, epoch)?;
-        place.replace(lock, before, text.as_bytes(), &|bytes| self.prove(opened, bytes, &draft.proven))
+        let (text, header) = self.sealed(opened, text, epoch)?;
+        self.announce(pin, &header);
+        let replaced = place.replace(lock, before, text.as_bytes(), &|bytes| {
+            self.prove(opened, bytes, &draft.proven)?;
+            if draft.rekeyed.is_none() {
+                self.keep_backup(document.index().header(), &before.bytes);
+            }
+            Ok(())
+        })?;
+        if replaced == Replaced::Done {
+            self.watch.remember(&header, place.path(), self.clock.now(), 0);
+        }
+        Ok(replaced)
     }
 
-    /// The text with its epoch, its number of entries and its whole seal set.
-    fn sealed(&self, opened: &Opened, text: String, epoch: u64) -> Result<String, StoreError> {
+    /// The text with its epoch, its number of entries and its whole seal set, and what its header says then.
+    pub(super) fn sealed(&self, opened: &Opened, text: String, epoch: u64) -> Result<(String, Header), StoreError> {
         let document = Document::read_draft(text).map_err(|(fault, _)| self.miswritten(&fault.what))?;
         let index = document.index();
         let seal = opened.subkeys.whole_seal(index.header(), epoch, index.seals());
-        Ok(edit::with_header(&document, epoch, &seal))
+        let text = edit::with_header(&document, epoch, &seal);
+        Ok((text, Header { epoch, seal, ..index.header().clone() }))
     }
 
     /// Whether what was written is a vault whose seals fit and whose changed entries open.
-    fn prove(&self, opened: &Opened, bytes: Vec<u8>, changed: &[CredentialName]) -> Result<(), StoreError> {
+    pub(super) fn prove(&self, opened: &Opened, bytes: Vec<u8>, changed: &[CredentialName]) -> Result<(), StoreError> {
         let text = String::from_utf8(bytes).map_err(|_| self.miswritten("it is not UTF-8 text"))?;
         let document = Document::read(text).map_err(|(fault, _)| self.miswritten(&fault.what))?;
         let index = document.index();
@@ -176,7 +207,7 @@ impl Vault {
         Ok(())
     }
 
-    fn document(&self, bytes: Vec<u8>) -> Result<Document, StoreError> {
+    pub(super) fn document(&self, bytes: Vec<u8>) -> Result<Document, StoreError> {
         let text = String::from_utf8(bytes).map_err(|error| {
             let fault = Fault::at(error.utf8_error().valid_up_to(), "it is not UTF-8 text");
             damaged(&self.path, fault.in_words(error.as_bytes()))
@@ -185,7 +216,7 @@ impl Vault {
     }
 
     /// As [`Vault::sealed_piece`], of a document.
-    fn sealed_entry<'d>(
+    pub(super) fn sealed_entry<'d>(
         &self,
         opened: &Opened,
         document: &'d Document,
@@ -236,6 +267,7 @@ impl Vault {
         old: Option<&EntryText<'e>>,
     ) -> Result<Option<EntryText<'e>>, StoreError> {
         let credential = &entry.credential;
+        let (ends, entered) = pairs_of(&entry.life);
         let mut new = EntryText {
             provider: credential.name.provider().into(),
             profile: credential.name.profile().into(),
@@ -253,6 +285,8 @@ impl Vault {
             fields: Vec::new(),
             vars: credential.vars.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect(),
             secrets: Vec::new(),
+            ends,
+            entered,
         };
         for (field, value) in &credential.fields {
             let field: Cow<'e, str> = field.as_str().into();
@@ -301,7 +335,18 @@ fn kept_value<'t>(opened: &Opened, old: &EntryText<'t>, field: &str, value: &Sec
     opened.subkeys.open_value(&spot(old, field), sealed).filter(|kept| kept == value).map(|_| sealed.clone())
 }
 
-fn resealed<'t>(opened: &Opened, mut entry: EntryText<'t>) -> EntryText<'t> {
+/// Dates with their names, as an entry has them.
+type Dates<'t> = Vec<(Cow<'t, str>, DateTime<Utc>)>;
+
+/// Ends, and when values were entered.
+fn pairs_of<'t>(life: &Life) -> (Dates<'t>, Dates<'t>) {
+    let ends = life.ends().map(|end| (Cow::Borrowed(end.by.word()), writable(end.at))).collect();
+    let entered = life.entered.iter().map(|(name, at)| (Cow::Owned(name.clone()), writable(*at))).collect();
+    (ends, entered)
+}
+
+/// The entry as its next generation.
+pub(super) fn resealed<'t>(opened: &Opened, mut entry: EntryText<'t>) -> EntryText<'t> {
     entry.generation = entry.generation.saturating_add(1);
     entry.seal = opened.subkeys.entry_seal(&entry).into();
     entry

@@ -39,7 +39,8 @@ pub(super) fn adding(document: &Document, before: Option<&PlacedEntry<'_>>, entr
     inserting(document, before, &written(entry))
 }
 
-fn inserting(document: &Document, before: Option<&PlacedEntry<'_>>, entry: &str) -> Change {
+/// The change that adds the text of an entry behind `before`, or in front of all.
+pub(super) fn inserting(document: &Document, before: Option<&PlacedEntry<'_>>, entry: &str) -> Change {
     let at = before.map_or(document.index().header().places.end, PlacedEntry::end);
     let newline = if document.text()[..at].ends_with('\n') { "" } else { "\n" };
     (at..at, format!("{newline}\n{entry}"))
@@ -69,7 +70,7 @@ pub(super) fn moving(
 }
 
 /// The text of `old`, saying what `new` says. What is the same keeps its bytes, and comments keep their places.
-fn rewritten(document: &Document, old: &PlacedEntry<'_>, new: &EntryText<'_>) -> String {
+pub(super) fn rewritten(document: &Document, old: &PlacedEntry<'_>, new: &EntryText<'_>) -> String {
     let text = document.text();
     let mut wanted: BTreeMap<EntryKey<'_>, String> = values(new);
     let same = values(&old.text);
@@ -119,6 +120,32 @@ pub(super) fn with_header(document: &Document, epoch: u64, seal: &str) -> String
         (places.seal.clone(), text_value(seal)),
     ];
     apply(document.text(), changes)
+}
+
+/// The change that commits to another data key.
+pub(super) fn committing(document: &Document, commitment: &str) -> Change {
+    (document.index().header().places.commitment.clone(), text_value(commitment))
+}
+
+/// The change that adds a slot behind the others.
+pub(super) fn adding_slot(document: &Document, slot: &Slot) -> Change {
+    let places = &document.index().header().places;
+    let at = places.slots.last().map_or(places.end, |last| last.all.end);
+    let newline = if document.text()[..at].ends_with('\n') { "" } else { "\n" };
+    (at..at, format!("{newline}{}", slot_text(slot)))
+}
+
+/// The change that removes the slot of that number. Comments above and below it stay.
+pub(super) fn removing_slot(document: &Document, number: usize) -> Change {
+    let place = &document.index().header().places.slots[number].all;
+    // The blank line that was written with it.
+    let blank = if document.text()[..place.start].ends_with("\n\n") { 1 } else { 0 };
+    (place.start - blank..place.end, String::new())
+}
+
+/// The change that wraps another key in the slot of that number.
+pub(super) fn rewrapping(document: &Document, number: usize, wrapped: &str) -> Change {
+    (document.index().header().places.slots[number].wrapped.clone(), text_value(wrapped))
 }
 
 /// A vault without entries and with an empty seal.
@@ -185,9 +212,11 @@ fn values<'t>(entry: &'t EntryText<'t>) -> BTreeMap<EntryKey<'t>, String> {
         (EntryKey::Created, time_value(entry.created)),
         (EntryKey::Updated, time_value(entry.updated)),
     ]);
-    values.extend(entry.expires_at.map(|end| (EntryKey::ExpiresAt, time_value(end))));
-    values.extend(entry.record.as_ref().map(|record| (EntryKey::Record, text_value(record))));
     let borrowed = |name: &'t Cow<'t, str>| Cow::Borrowed(&**name);
+    values.extend(entry.expires_at.map(|end| (EntryKey::ExpiresAt, time_value(end))));
+    values.extend(entry.ends.iter().map(|(who, at)| (EntryKey::Ends(borrowed(who)), time_value(*at))));
+    values.extend(entry.entered.iter().map(|(name, at)| (EntryKey::Entered(borrowed(name)), time_value(*at))));
+    values.extend(entry.record.as_ref().map(|record| (EntryKey::Record, text_value(record))));
     values.extend(entry.fields.iter().map(|(name, value)| (EntryKey::Field(borrowed(name)), text_value(value))));
     values.extend(entry.vars.iter().map(|(name, value)| (EntryKey::Var(borrowed(name)), text_value(value))));
     values.extend(entry.secrets.iter().map(|(name, value)| (EntryKey::Secret(borrowed(name)), text_value(value))));
@@ -204,6 +233,8 @@ fn line(key: &EntryKey<'_>, value: &str) -> String {
         EntryKey::Updated => ("updated", None),
         EntryKey::ExpiresAt => ("expires_at", None),
         EntryKey::Record => ("record", None),
+        EntryKey::Ends(who) => ("ends", Some(who)),
+        EntryKey::Entered(name) => ("entered", Some(name)),
         EntryKey::Field(name) => ("field", Some(name)),
         EntryKey::Var(name) => ("var", Some(name)),
         EntryKey::Secret(name) => ("secret", Some(name)),

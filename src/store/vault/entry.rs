@@ -11,6 +11,7 @@ use toml_parser::lexer::Token;
 
 use super::lines::{self, Fault, Line, Part, Path, set, unknown_key};
 use super::written;
+use crate::store::EndsBy;
 
 /// What an entry says, borrowed from the text. The groups are sorted by name, without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub(super) struct EntryText<'t> {
     pub(super) fields: Vec<(Cow<'t, str>, Cow<'t, str>)>,
     pub(super) vars: Vec<(Cow<'t, str>, Cow<'t, str>)>,
     pub(super) secrets: Vec<(Cow<'t, str>, Cow<'t, str>)>,
+    /// Who says when it ends, and when.
+    pub(super) ends: Vec<(Cow<'t, str>, DateTime<Utc>)>,
+    /// When values were entered, where that is not `created`.
+    pub(super) entered: Vec<(Cow<'t, str>, DateTime<Utc>)>,
 }
 
 /// The keys of an entry, in the order in which they are written.
@@ -40,6 +45,8 @@ pub(super) enum EntryKey<'t> {
     Created,
     Updated,
     ExpiresAt,
+    Ends(Cow<'t, str>),
+    Entered(Cow<'t, str>),
     Field(Cow<'t, str>),
     Var(Cow<'t, str>),
     Secret(Cow<'t, str>),
@@ -108,6 +115,8 @@ struct EntryDraft<'t> {
     fields: Vec<(Cow<'t, str>, Cow<'t, str>)>,
     vars: Vec<(Cow<'t, str>, Cow<'t, str>)>,
     secrets: Vec<(Cow<'t, str>, Cow<'t, str>)>,
+    ends: Vec<(Cow<'t, str>, DateTime<Utc>)>,
+    entered: Vec<(Cow<'t, str>, DateTime<Utc>)>,
     keys: Vec<KeyPlace<'t>>,
 }
 
@@ -140,6 +149,8 @@ impl<'t> EntryDraft<'t> {
             EntryKey::Updated => set(&mut self.updated, value.time(at)?, at)?,
             EntryKey::ExpiresAt => set(&mut self.expires_at, value.time(at)?, at)?,
             EntryKey::Record => set(&mut self.record, value.text(at)?, at)?,
+            EntryKey::Ends(who) => self.ends.push((who.clone(), value.time(at)?)),
+            EntryKey::Entered(name) => self.entered.push((name.clone(), value.time(at)?)),
             EntryKey::Field(name) => self.fields.push((name.clone(), value.text(at)?)),
             EntryKey::Var(name) => self.vars.push((name.clone(), value.text(at)?)),
             EntryKey::Secret(name) => self.secrets.push((name.clone(), value.text(at)?)),
@@ -149,11 +160,10 @@ impl<'t> EntryDraft<'t> {
     }
 
     fn finish(mut self, at: usize) -> Result<PlacedEntry<'t>, Fault> {
-        for group in [&mut self.fields, &mut self.vars, &mut self.secrets] {
-            group.sort_by(|a, b| a.0.cmp(&b.0));
-            if group.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-                return Err(Fault::at(at, "an entry with a key that is there twice"));
-            }
+        let distinct = [&mut self.fields, &mut self.vars, &mut self.secrets].into_iter().all(sorted)
+            && [&mut self.ends, &mut self.entered].into_iter().all(sorted);
+        if !distinct {
+            return Err(Fault::at(at, "an entry with a key that is there twice"));
         }
         if self.fields.iter().any(|(name, _)| self.secrets.binary_search_by(|(secret, _)| secret.cmp(name)).is_ok()) {
             return Err(Fault::at(at, "an entry with a field that is both clear and sealed"));
@@ -174,9 +184,17 @@ impl<'t> EntryDraft<'t> {
             fields: self.fields,
             vars: self.vars,
             secrets: self.secrets,
+            ends: self.ends,
+            entered: self.entered,
         };
         Ok(PlacedEntry { text, header: self.header, keys: self.keys })
     }
+}
+
+/// Sorts pairs by their names. Whether no two have the same.
+fn sorted<T>(group: &mut Vec<(Cow<'_, str>, T)>) -> bool {
+    group.sort_by(|a, b| a.0.cmp(&b.0));
+    group.windows(2).all(|pair| pair[0].0 != pair[1].0)
 }
 
 fn entry_key<'t>(key: &mut Path<'t>) -> Option<EntryKey<'t>> {
@@ -192,10 +210,12 @@ fn entry_key<'t>(key: &mut Path<'t>) -> Option<EntryKey<'t>> {
             "record" => Some(EntryKey::Record),
             _ => None,
         },
-        [group, _] => match &**group {
+        [group, who_or_name] => match &**group {
             "field" => Some(EntryKey::Field(key.take(1))),
             "var" => Some(EntryKey::Var(key.take(1))),
             "secret" => Some(EntryKey::Secret(key.take(1))),
+            "entered" => Some(EntryKey::Entered(key.take(1))),
+            "ends" if EndsBy::ALL.iter().any(|by| by.word() == who_or_name) => Some(EntryKey::Ends(key.take(1))),
             _ => None,
         },
         _ => None,

@@ -33,13 +33,24 @@ pub(super) struct Header {
     pub(super) places: HeaderPlaces,
 }
 
-/// Where those values of the header stand that change with every write, and where its last line ends.
+/// Where those values of the header stand that may change, and where its last line ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct HeaderPlaces {
+    pub(super) commitment: Range<usize>,
     pub(super) epoch: Range<usize>,
     pub(super) entries: Range<usize>,
     pub(super) seal: Range<usize>,
+    pub(super) slots: Vec<SlotPlace>,
     pub(super) end: usize,
+}
+
+/// Where a slot stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct SlotPlace {
+    /// From the start of its header line to the end of its last line.
+    pub(super) all: Range<usize>,
+    /// The wrapped key as it is written.
+    pub(super) wrapped: Range<usize>,
 }
 
 /// What tells which key opens a slot.
@@ -78,7 +89,7 @@ pub(super) fn keyring_account(vault_id: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotKind {
-    /// An age X25519 identity.
+    /// An age X25519 identity, or an ssh key.
     Age,
     /// A passphrase.
     Passphrase,
@@ -171,6 +182,7 @@ impl HeaderDraft {
                     }
                     (["slot"], true) if self.slots.len() < MOST_SLOTS => {
                         self.slots.push(SlotDraft::default());
+                        self.places.slots.push(SlotPlace { all: table.place.clone(), wrapped: 0..0 });
                         HeaderTable::Slot
                     }
                     _ => return Err(Fault::at(table.place.start, "a table that does not belong here")),
@@ -196,7 +208,10 @@ impl HeaderDraft {
             }
             (HeaderTable::Vault, "id") => set(&mut self.id, value.text(at)?.into_owned(), at),
             (HeaderTable::Vault, "cipher") => set(&mut self.cipher, value.text(at)?.into_owned(), at),
-            (HeaderTable::Vault, "commitment") => set(&mut self.commitment, value.text(at)?.into_owned(), at),
+            (HeaderTable::Vault, "commitment") => {
+                self.places.commitment = value_place;
+                set(&mut self.commitment, value.text(at)?.into_owned(), at)
+            }
             (HeaderTable::Vault, "epoch") => {
                 self.places.epoch = value_place;
                 set(&mut self.epoch, value.number(at)?, at)
@@ -209,9 +224,15 @@ impl HeaderDraft {
                 self.places.seal = value_place;
                 set(&mut self.seal, value.text(at)?.into_owned(), at)
             }
-            (HeaderTable::Slot, key) => match self.slots.last_mut() {
-                Some(slot) => slot.line(key, value, at),
-                None => Err(unknown_key(at)),
+            (HeaderTable::Slot, key) => match (self.slots.last_mut(), self.places.slots.last_mut()) {
+                (Some(slot), Some(of_slot)) => {
+                    of_slot.all.end = place.end;
+                    if key == "wrapped" {
+                        of_slot.wrapped = value_place;
+                    }
+                    slot.line(key, value, at)
+                }
+                _ => Err(unknown_key(at)),
             },
             _ => Err(unknown_key(at)),
         }
@@ -243,6 +264,10 @@ impl HeaderDraft {
             slots: self.slots.into_iter().map(SlotDraft::finish).collect::<Result<_, _>>()?,
             places: self.places,
         };
+        // It names a file of ours on this machine: nothing else may come through.
+        if header.id.len() != 32 || !header.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(Fault::new("an id that is not 32 hexadecimal digits"));
+        }
         if header.cipher != CIPHER {
             return Err(Fault::new("a cipher that this keyward does not know"));
         }

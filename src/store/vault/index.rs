@@ -291,7 +291,8 @@ pub(super) fn names_in(from: &mut dyn Read) -> Vec<String> {
     names
 }
 
-fn name_in(piece: &[u8]) -> Option<CredentialName> {
+/// The name in the first line of a piece.
+pub(super) fn name_in(piece: &[u8]) -> Option<CredentialName> {
     if let Some([provider, profile, ..]) = written::words(piece) {
         return CredentialName::new(provider, profile).ok();
     }
@@ -311,16 +312,16 @@ fn name_in(piece: &[u8]) -> Option<CredentialName> {
 }
 
 /// A table: a line that begins with `[`, and what follows up to the next such line.
-struct Piece<'b> {
-    start: usize,
-    bytes: &'b [u8],
+pub(super) struct Piece<'b> {
+    pub(super) start: usize,
+    pub(super) bytes: &'b [u8],
     is_last: bool,
 }
 
 /// Divides a file into its tables, and what stands before the first.
 ///
 /// The format has no string over several lines, so lines that begin with `[` are table headers.
-fn divide(from: &mut dyn Read, take: &mut dyn FnMut(Piece<'_>) -> Result<(), Fault>) -> Result<(), Unread> {
+pub(super) fn divide(from: &mut dyn Read, take: &mut dyn FnMut(Piece<'_>) -> Result<(), Fault>) -> Result<(), Unread> {
     let mut buffer = vec![0; PIECE_BYTES];
     // Where the buffer stands in the file, how much of it is filled, and how much of that was searched.
     let (mut base, mut filled, mut searched) = (0, 0, 0);

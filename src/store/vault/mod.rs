@@ -4,14 +4,24 @@
 //! out, the seal of the whole vault and the seal of its entry have been checked. A file that cannot be read as a
 //! vault is damaged, never empty. Nothing here reads the environment or talks to a terminal.
 
+mod backups;
 mod change;
 mod edit;
 mod entry;
 mod header;
+mod holder;
 mod index;
 mod lines;
+mod merge;
+mod outline;
+mod pin;
+mod repair;
 mod report;
+mod reslot;
+mod salvage;
 mod seal;
+mod seen;
+mod slots;
 mod snapshot;
 mod unlock;
 mod written;
@@ -22,21 +32,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use backups::{Backup, Restored, SealState, Warn};
 pub use header::{PassphraseCost, SlotKind};
-pub use report::{Made, SlotStatus, Status, Verified};
-pub use unlock::{Ask, FirstSlot, KeySource, Keys, read_passphrase};
+pub use merge::{MergeConflict, Merged};
+pub use outline::{Outline, OutlinedEntry};
+pub use pin::{Difference, Pin, SeenSlot, Sight, Tell, Watch};
+pub use repair::{Lost, Repaired};
+pub use report::{Made, PinStatus, Rekeyed, SlotStatus, Status, Verified};
+pub use seen::Compared;
+pub use slots::{FirstSlot, read_recipient};
+pub use unlock::{Ask, KeySource, Keys, read_passphrase};
 
 use super::file::{self, Place};
-use super::{Entry, Recorded, Store, StoreError, StoreKind, Summary};
+use super::{EndsBy, Entry, Life, Recorded, Store, StoreError, StoreKind, Summary};
 use crate::clock::Clock;
 use crate::credential::{Credential, CredentialName, Value};
 use crate::secret::Secret;
+use backups::Backups;
 use entry::EntryText;
-use header::VERSION;
+use header::{Header, VERSION};
 use index::Index;
 use lines::Fault;
-use seal::{Spot, Subkeys, fresh_id, fresh_key};
+use seal::{Key, Spot, Subkeys, fresh_id, fresh_key};
 use snapshot::{EntryPiece, Snapshot};
+use unlock::Found;
 
 /// A vault: the file, and the places where its key may be.
 ///
@@ -47,15 +66,21 @@ pub struct Vault {
     keys: Keys,
     lock_timeout: Duration,
     clock: Arc<dyn Clock>,
+    watch: Watch,
     opened: Mutex<Option<Arc<Opened>>>,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
+    backups: Option<Backups>,
 }
 
 /// The keys of one vault.
 struct Opened {
     vault_id: String,
+    /// For further slots.
+    data_key: Key,
     subkeys: Subkeys,
     source: KeySource,
+    /// The salt of a passphrase slot, and the key that its passphrase gave.
+    stretched: Option<(String, Key)>,
 }
 
 impl Vault {
@@ -63,7 +88,16 @@ impl Vault {
     ///
     /// A write waits for others at most `lock_timeout`.
     pub fn at(path: impl Into<PathBuf>, keys: Keys, lock_timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { path: path.into(), keys, lock_timeout, clock, opened: Mutex::default(), snapshot: Mutex::default() }
+        Self {
+            path: path.into(),
+            keys,
+            lock_timeout,
+            clock,
+            watch: Watch::default(),
+            opened: Mutex::default(),
+            snapshot: Mutex::default(),
+            backups: None,
+        }
     }
 
     /// Whether there is a file.
@@ -93,14 +127,17 @@ impl Vault {
             return Err(StoreError::File { doing: "create", path, why });
         }
         let (vault_id, data_key) = (fresh_id()?, fresh_key()?);
-        let new = unlock::make_slot(first, label, &vault_id, &data_key, self.clock.now())?;
-        let opened = Opened { subkeys: Subkeys::derive(&data_key, &vault_id), vault_id, source: KeySource::Made };
+        let new = slots::make_slot(first, label, &vault_id, &data_key, self.clock.now())?;
+        let subkeys = Subkeys::derive(&data_key, &vault_id);
+        let opened = Opened { vault_id, data_key, subkeys, source: KeySource::Made, stretched: None };
         let slots = std::slice::from_ref(&new.slot);
         let text = edit::new_vault(&opened.vault_id, opened.subkeys.check(), slots);
-        let created = self.write_new(&place, &lock, &opened, text);
-        if let Err(error) = created {
-            new.undo();
-            return Err(error);
+        match self.write_new(&place, &lock, &opened, text) {
+            Ok(header) => self.made(&header, &place),
+            Err(error) => {
+                new.undo();
+                return Err(error);
+            }
         }
         let made = Made {
             file: place.path().to_owned(),
@@ -131,6 +168,8 @@ impl Vault {
             entries: index.len(),
             sealed_values: sealed.iter().sum(),
             bytes: index.bytes(),
+            expect_slots: pin::slots_hash(header),
+            pin: self.pin_status(&snapshot),
         })
     }
 
@@ -215,7 +254,7 @@ impl Vault {
         {
             return Ok(Some(snapshot.clone()));
         }
-        *kept = Snapshot::of(&place, &self.path)?.map(Arc::new);
+        *kept = self.snapshot_with_pin(&place)?.map(Arc::new);
         Ok(kept.clone())
     }
 
@@ -229,16 +268,25 @@ impl Vault {
     }
 
     fn opened_by(&self, snapshot: &Snapshot, ask: Option<&Ask>) -> Result<Arc<Opened>, StoreError> {
-        let opened = self.keys_of(snapshot.index(), ask)?;
-        if snapshot.fits.get().is_none() {
-            self.check_whole(&opened, snapshot.index())?;
-            let _ = snapshot.fits.set(());
+        if snapshot.fits.get().is_some() {
+            return self.keys_of(snapshot.index(), ask);
         }
+        let (index, pin) = (snapshot.index(), snapshot.pin.clone()?);
+        // Before a key is used on it.
+        self.guard_doors(pin.as_ref(), index.header())?;
+        let opened = self.keys_of(index, ask)?;
+        self.check_whole(&opened, index)?;
+        self.guard_age(pin.as_ref(), index.header())?;
+        self.saw(pin.as_ref(), index.header());
+        let _ = snapshot.fits.set(());
         Ok(opened)
     }
 
     fn keys_of(&self, index: &Index, ask: Option<&Ask>) -> Result<Arc<Opened>, StoreError> {
-        let header = index.header();
+        self.keys_of_header(index.header(), ask)
+    }
+
+    fn keys_of_header(&self, header: &Header, ask: Option<&Ask>) -> Result<Arc<Opened>, StoreError> {
         let mut kept = lock_up(&self.opened);
         if let Some(opened) = &*kept
             && opened.vault_id == header.id
@@ -246,14 +294,20 @@ impl Vault {
         {
             return Ok(opened.clone());
         }
-        let (data_key, source) = unlock::unlock(header, &self.keys, ask, &self.path)?;
+        let Found { data_key, source, stretched } = unlock::unlock(header, &self.keys, ask, &self.path)?;
         let subkeys = Subkeys::derive(&data_key, &header.id);
         if subkeys.check() != header.commitment {
             return Err(damaged(&self.path, "its slot holds another key than the one that it was sealed with"));
         }
-        let opened = Arc::new(Opened { vault_id: header.id.clone(), subkeys, source });
+        let opened = Arc::new(Opened { vault_id: header.id.clone(), data_key, subkeys, source, stretched });
         *kept = Some(opened.clone());
         Ok(opened)
+    }
+
+    /// Whether the keys of that vault are at hand already.
+    fn has_keys_of(&self, header: &Header) -> bool {
+        let kept = lock_up(&self.opened);
+        kept.as_ref().is_some_and(|kept| kept.vault_id == header.id && kept.subkeys.check() == header.commitment)
     }
 
     fn check_whole(&self, opened: &Opened, index: &Index) -> Result<(), StoreError> {
@@ -300,7 +354,7 @@ impl Vault {
         };
         let Some(snapshot) = self.snapshot()? else { return Err(absent) };
         match self.opened_without_asking(&snapshot) {
-            Err(damaged @ StoreError::Damaged { .. }) => Err(damaged),
+            Err(doubt @ (StoreError::Damaged { .. } | StoreError::Unexpected { .. })) => Err(doubt),
             _ => Err(absent),
         }
     }
@@ -391,6 +445,7 @@ impl Store for Vault {
             created_at: said.created_at,
             updated_at: said.updated_at,
             expires_at: said.expires_at,
+            life: said.life,
             record: said.record,
         })
     }
@@ -423,7 +478,9 @@ fn damaged(file: &Path, what: impl Into<String>) -> StoreError {
     StoreError::Damaged {
         file: file.to_owned(),
         what: what.into(),
-        ways_out: vec!["put back a copy of the file, for instance from version control or a backup".into()],
+        ways_out: vec![
+            "`keyward vault repair` saves what is whole; `keyward vault backups` lists older files to put back".into(),
+        ],
     }
 }
 
@@ -473,8 +530,19 @@ fn summary(text: &EntryText<'_>) -> Result<Summary, Fault> {
         created_at: text.created,
         updated_at: text.updated,
         expires_at: text.expires_at,
+        life: life_of(text),
         record: record.map_err(|_| Fault::new(format!("the record of {} cannot be read", label(text))))?,
     })
+}
+
+/// What an entry says of its ends and of when its values were entered.
+fn life_of(text: &EntryText<'_>) -> Life {
+    let mut life = Life::default();
+    life.entered.extend(text.entered.iter().map(|(name, at)| (name.to_string(), *at)));
+    for by in EndsBy::ALL {
+        life.set(by, text.ends.iter().find(|(who, _)| who == by.word()).map(|(_, at)| *at));
+    }
+    life
 }
 
 fn lock_up<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::header::{Slot, SlotKey, SlotKind};
+use super::pin::Difference;
 use super::unlock::KeySource;
 use crate::paths::{as_shown, as_shown_if_any};
 
@@ -46,6 +47,23 @@ pub struct Status {
     pub sealed_values: usize,
     /// Size of the file.
     pub bytes: usize,
+    /// The hash of what opens it, for `--expect-slots`.
+    pub expect_slots: String,
+    /// What this machine last saw of it.
+    pub pin: Option<PinStatus>,
+}
+
+/// What a machine last saw of a vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PinStatus {
+    /// When.
+    pub seen: DateTime<Utc>,
+    /// Its epoch then.
+    pub epoch: u64,
+    /// The hash of what opened it then.
+    pub slots: String,
+    /// How the file differs from that, as far as can be told without a key.
+    pub differences: Vec<Difference>,
 }
 
 /// One way to open a vault.
@@ -72,6 +90,20 @@ impl From<&Slot> for SlotStatus {
         };
         Self { kind: slot.key.kind(), label: slot.label.clone(), added: slot.added, detail }
     }
+}
+
+/// A vault that has a new data key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rekeyed {
+    /// The vault's file.
+    #[serde(serialize_with = "as_shown")]
+    pub file: PathBuf,
+    /// How many credentials were sealed anew.
+    pub entries: usize,
+    /// What opens it now.
+    pub slots: Vec<SlotStatus>,
+    /// What does not open it any more.
+    pub removed: Vec<SlotStatus>,
 }
 
 /// A vault of which every seal fits and every value opens.

@@ -164,6 +164,14 @@ impl Subkeys {
                 canon.text(name).text(value);
             }
         }
+        if !entry.ends.is_empty() || !entry.entered.is_empty() {
+            for group in [&entry.ends, &entry.entered] {
+                canon.list(group.len());
+                for (name, at) in group {
+                    canon.text(name).time(*at);
+                }
+            }
+        }
         keyed(&self.entry).chain_update(&canon.0)
     }
 
@@ -238,6 +246,20 @@ pub(super) fn key_from(bytes: &[u8]) -> Option<Key> {
 fn slot_context(vault_id: &str, slot: &SlotKey) -> Vec<u8> {
     let mut canon = Canon::new("keyward 1 slot");
     canon.text(vault_id).slot_key(slot);
+    canon.0
+}
+
+/// What tells which key opens a slot, encoded.
+pub(super) fn slot_bytes(slot: &Slot) -> Vec<u8> {
+    let mut canon = Canon(Vec::new());
+    canon.slot_key(&slot.key);
+    canon.0
+}
+
+/// What stands before the slots, of which there are `count`, in what their hash is made of.
+pub(super) fn doors_bytes(vault_id: &str, commitment: &str, count: usize) -> Vec<u8> {
+    let mut canon = Canon::new("keyward 1 slots");
+    canon.text(vault_id).text(commitment).list(count);
     canon.0
 }
 

@@ -13,6 +13,7 @@ use super::damaged;
 use super::entry::{EntryText, read_entry};
 use super::index::{Index, PIECE_BYTES, Unread, text_of_piece};
 use super::lines::Fault;
+use super::pin::Pin;
 use crate::store::StoreError;
 use crate::store::file::guard::{self, Stamp, read_at};
 use crate::store::file::{Place, failed};
@@ -23,13 +24,15 @@ const MANY_ENTRIES: usize = 512;
 /// Makes something of the entry with that index among the sorted ones, or of why it cannot be read.
 pub(super) type Make<'m, T> = dyn Fn(usize, Result<EntryText<'_>, Fault>) -> Result<T, Fault> + Sync + 'm;
 
-/// The file, its index, and whether the whole seal was found to fit.
+/// The file, its index, what was remembered of it, and whether the whole seal was found to fit.
 pub(super) struct Snapshot {
     path: PathBuf,
     stamp: Stamp,
     file: File,
     index: Index,
-    /// Set when the seal of the whole fits.
+    /// What was remembered of the vault when it was read.
+    pub(super) pin: Result<Option<Pin>, StoreError>,
+    /// Set when the seal of the whole fits, and the vault is as it was seen.
     pub(super) fits: OnceLock<()>,
 }
 
@@ -61,7 +64,7 @@ impl Snapshot {
         match Index::read(&mut &file) {
             Ok(index) => {
                 let stamp = guard::stamp(&about);
-                Ok(Some(Self { path: path.to_owned(), stamp, file, index, fits: OnceLock::new() }))
+                Ok(Some(Self { path: path.to_owned(), stamp, file, index, pin: Ok(None), fits: OnceLock::new() }))
             }
             Err(unread) => Err(explained(unread, &file, path)),
         }

@@ -1,27 +1,25 @@
-//! Finds the key that opens a vault, and makes new slots for it.
+//! Finds the key that opens a vault.
 //!
 //! In come a header and the places where keys may be, already gathered; out comes the data key and which place it
 //! came from. Nothing is read, run, connected or asked before it is this place's turn, and never is a key kept
 //! longer than it is needed.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::str::FromStr as _;
 use std::sync::Arc;
 
-use age::secrecy::ExposeSecret as _;
-use age::x25519::{Identity, Recipient};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
 use zeroize::Zeroizing;
 
 use super::header::{Header, PassphraseCost, Slot, SlotKey, SlotKind, keyring_account};
-use super::seal::{Key, fresh_key, key_from, random, unwrap_key, wrap_key};
+use super::holder::{Identity, read_identities};
+use super::seal::{Key, key_from, unwrap_key};
 use crate::paths::as_shown;
 use crate::problem::Explain as _;
 use crate::secret::Secret;
@@ -40,8 +38,8 @@ pub type Ask = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 /// Where keys may be. Tried in this order; the first that the vault has a slot for wins.
 ///
 /// What was named on purpose (everything up to `passphrase_file`) is final: when it does not open the vault, nothing
-/// else is tried. What is merely there (the keyring, the usual identity file, a person) is passed over when it
-/// does not.
+/// else is tried. What is merely there (the keyring, the usual identity file, ssh keys, a person) is passed over when it
+/// does not. The passphrase is also that of an ssh key which is encrypted.
 #[derive(Default)]
 pub struct Keys {
     /// Identity file from the command line.
@@ -60,6 +58,8 @@ pub struct Keys {
     pub keyring: Option<Arc<dyn Items>>,
     /// The usual identity file, whether or not it is there.
     pub usual_identity_file: Option<PathBuf>,
+    /// The usual ssh private keys, whether or not they are there. One is used only when a slot names it.
+    pub usual_ssh_keys: Vec<PathBuf>,
     /// A person at a terminal.
     pub ask: Option<Ask>,
 }
@@ -84,6 +84,8 @@ pub enum KeySource {
     Keyring,
     /// The usual identity file.
     UsualIdentityFile(#[serde(serialize_with = "as_shown")] PathBuf),
+    /// A usual ssh key.
+    SshKey(#[serde(serialize_with = "as_shown")] PathBuf),
     /// A person was asked.
     Asked,
     /// The vault was made by this very process.
@@ -103,10 +105,19 @@ impl fmt::Display for KeySource {
             Self::PassphraseFile(path) => write!(f, "passphrase file {}", path.display()),
             Self::Keyring => f.write_str("key in the system's keyring"),
             Self::UsualIdentityFile(path) => write!(f, "identity file {}", path.display()),
+            Self::SshKey(path) => write!(f, "ssh key {}", path.display()),
             Self::Asked => f.write_str("passphrase that was typed"),
             Self::Made => f.write_str("key that was just made"),
         }
     }
+}
+
+/// What opened a vault.
+pub(super) struct Found {
+    pub(super) data_key: Key,
+    pub(super) source: KeySource,
+    /// The salt of the passphrase slot that was opened, and the key that its passphrase gave.
+    pub(super) stretched: Option<(String, Key)>,
 }
 
 /// Opens one of the header's slots. `ask` stands for the one in `keys`; `file` is the vault, for messages.
@@ -114,37 +125,68 @@ impl fmt::Display for KeySource {
 /// # Errors
 ///
 /// [`StoreError::Locked`] when no key fits, [`StoreError::Damaged`] when the right key finds a slot that was changed.
-pub(super) fn unlock(
+pub(super) fn unlock(header: &Header, keys: &Keys, ask: Option<&Ask>, file: &Path) -> Result<Found, StoreError> {
+    let door = Door { header, file, ask, stretched: RefCell::default() };
+    let (data_key, source) = door.open(keys)?;
+    Ok(Found { data_key, source, stretched: door.stretched.take() })
+}
+
+/// The keys that the passphrase slots of the header were wrapped with, each with its salt: for those that a passphrase
+/// opens which was handed over or, slot by slot, is typed.
+///
+/// # Errors
+///
+/// [`StoreError::Locked`] for a passphrase file that cannot be read.
+pub(super) fn stretched_keys(
     header: &Header,
     keys: &Keys,
-    ask: Option<&Ask>,
     file: &Path,
-) -> Result<(Key, KeySource), StoreError> {
-    let door = Door { header, file, ask };
-    if let Some(found) = door.named(keys)? {
-        return Ok(found);
-    }
-    let (mut tried, mut ways_out) = (Vec::new(), Vec::new());
-    let mut changed = None;
-    for attempt in [Door::keyring, Door::usual_identity, Door::asked] {
-        match attempt(&door, keys) {
-            Ok(Attempt::Opened(key, source)) => return Ok((key, source)),
-            Ok(Attempt::Absent) => {}
-            Ok(Attempt::Failed(why)) => tried.push(why),
-            Ok(Attempt::Unreachable(error)) => {
-                tried.push(error.to_string());
-                ways_out.extend(error.hints());
-            }
-            Ok(Attempt::Changed(what)) => changed = Some(what),
-            Err(error) => return Err(error),
+    mut known: Vec<(String, Key)>,
+) -> Result<Vec<(String, Key)>, StoreError> {
+    let door = Door { header, file, ask: keys.ask.as_ref(), stretched: RefCell::default() };
+    let named = door.named_passphrase(keys)?;
+    for slot in &header.slots {
+        let SlotKey::Passphrase { cost, salt } = &slot.key else { continue };
+        if known.iter().any(|(known, _)| known == salt) {
+            continue;
+        }
+        let fits =
+            |passphrase: &Secret| stretch(passphrase, *cost, salt).filter(|kek| door.unwrap(kek, slot).is_some());
+        let by_hand = || door.asked_for(&format!("Passphrase of the slot \"{}\"", slot.label), &fits).ok();
+        if let Some(kek) = named.as_ref().and_then(|(passphrase, _)| fits(passphrase)).or_else(by_hand) {
+            known.push((salt.clone(), kek));
         }
     }
-    if let Some(what) = changed {
-        return Err(door.damaged(what));
+    Ok(known)
+}
+
+impl Door<'_> {
+    fn open(&self, keys: &Keys) -> Result<(Key, KeySource), StoreError> {
+        if let Some(found) = self.named(keys)? {
+            return Ok(found);
+        }
+        let (mut tried, mut ways_out) = (Vec::new(), Vec::new());
+        let mut changed = None;
+        for attempt in [Self::keyring, Self::usual_identity, Self::usual_ssh, Self::asked] {
+            match attempt(self, keys) {
+                Ok(Attempt::Opened(key, source)) => return Ok((key, source)),
+                Ok(Attempt::Absent) => {}
+                Ok(Attempt::Failed(why)) => tried.push(why),
+                Ok(Attempt::Unreachable(error)) => {
+                    tried.push(error.to_string());
+                    ways_out.extend(error.hints());
+                }
+                Ok(Attempt::Changed(what)) => changed = Some(what),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(what) = changed {
+            return Err(self.damaged(what));
+        }
+        let why = if tried.is_empty() { "no key was found".to_owned() } else { tried.join("; ") };
+        ways_out.extend(self.ways_out());
+        Err(StoreError::Locked { store: StoreKind::Vault, why, ways_out })
     }
-    let why = if tried.is_empty() { "no key was found".to_owned() } else { tried.join("; ") };
-    ways_out.extend(door.ways_out());
-    Err(StoreError::Locked { store: StoreKind::Vault, why, ways_out })
 }
 
 /// How trying a key went, when that does not end the search.
@@ -164,6 +206,7 @@ struct Door<'a> {
     header: &'a Header,
     file: &'a Path,
     ask: Option<&'a Ask>,
+    stretched: RefCell<Option<(String, Key)>>,
 }
 
 impl Door<'_> {
@@ -176,7 +219,7 @@ impl Door<'_> {
         if self.has(SlotKind::Age)
             && let Some((identities, source)) = self.named_identities(keys)?
         {
-            return self.last(self.with_identities(&identities, source.clone()), &source).map(Some);
+            return self.last(self.with_identities(identities, source.clone(), keys)?, &source).map(Some);
         }
         if self.has(SlotKind::Passphrase)
             && let Some((passphrase, source)) = self.named_passphrase(keys)?
@@ -258,52 +301,109 @@ impl Door<'_> {
             _ => {
                 let source = KeySource::UsualIdentityFile(path.clone());
                 let text = self.read_private(path)?;
-                Ok(self.with_identities(&self.identities(&text, &source)?, source))
+                self.with_identities(self.identities(&text, &source)?, source, keys)
             }
         }
+    }
+
+    /// The ssh keys of this user, as far as a slot names them.
+    fn usual_ssh(&self, keys: &Keys) -> Result<Attempt, StoreError> {
+        let has_ssh = self.header.slots.iter().any(is_for_ssh);
+        let mut failed = Vec::new();
+        for path in keys.usual_ssh_keys.iter().filter(|path| has_ssh && path.is_file()) {
+            // It is merely there: whatever is wrong with it is no reason to stop.
+            let read = read_identity(path).and_then(|text| read_identities(&text));
+            match read.map(|identities| self.with_identities(identities, KeySource::SshKey(path.clone()), keys)) {
+                Ok(Ok(Attempt::Failed(why))) => failed.push(why),
+                Ok(attempt) => return attempt,
+                Err(why) => failed.push(format!("{}: {why}", path.display())),
+            }
+        }
+        Ok(if failed.is_empty() { Attempt::Absent } else { Attempt::Failed(failed.join("; ")) })
     }
 
     fn asked(&self, _: &Keys) -> Result<Attempt, StoreError> {
-        let Some(ask) = self.ask.filter(|_| self.has(SlotKind::Passphrase)) else {
+        if self.ask.is_none() || !self.has(SlotKind::Passphrase) {
             return Ok(Attempt::Absent);
-        };
-        let mut question = format!("Passphrase of {}", self.file.display());
-        for _ in 0..MOST_QUESTIONS {
-            let Some(passphrase) = ask(&question) else {
-                return Ok(Attempt::Failed("no passphrase was given".into()));
-            };
-            if let Attempt::Opened(key, source) = self.with_passphrase(&passphrase, KeySource::Asked) {
-                return Ok(Attempt::Opened(key, source));
-            }
-            question = format!("That does not open it. Passphrase of {}", self.file.display());
         }
-        Ok(Attempt::Failed("the passphrase does not open it".into()))
+        let opened = self.asked_for(&format!("Passphrase of {}", self.file.display()), &|passphrase| match self
+            .with_passphrase(passphrase, KeySource::Asked)
+        {
+            Attempt::Opened(key, _) => Some(key),
+            _ => None,
+        });
+        Ok(match opened {
+            Ok(key) => Attempt::Opened(key, KeySource::Asked),
+            Err(why) => Attempt::Failed(why.into()),
+        })
     }
 
-    fn with_identities(&self, identities: &[Identity], source: KeySource) -> Attempt {
+    /// Asks until what is typed is `right`, at most a few times; else says why not.
+    fn asked_for<T>(&self, what: &str, right: &dyn Fn(&Secret) -> Option<T>) -> Result<T, &'static str> {
+        let mut question = what.to_owned();
+        for _ in 0..MOST_QUESTIONS {
+            let answer = self.ask.and_then(|ask| ask(&question)).ok_or("no passphrase was given")?;
+            if let Some(found) = right(&answer) {
+                return Ok(found);
+            }
+            question = format!("That does not open it. {what}");
+        }
+        Err("the passphrase does not open it")
+    }
+
+    fn with_identities(
+        &self,
+        identities: Vec<Identity>,
+        source: KeySource,
+        keys: &Keys,
+    ) -> Result<Attempt, StoreError> {
         let mut ours_was_changed = false;
         for identity in identities {
-            let public = identity.to_public().to_string();
-            for slot in &self.header.slots {
-                let SlotKey::Age { recipient } = &slot.key else { continue };
-                match open_age(identity, &slot.wrapped) {
-                    Some(key) => return Attempt::Opened(key, source),
-                    None => ours_was_changed |= *recipient == public,
+            let public = identity.public();
+            let is_named = |slot: &Slot| matches!(&slot.key, SlotKey::Age { recipient } if *recipient == public);
+            let identity = match identity.is_encrypted() && self.header.slots.iter().any(is_named) {
+                true => match self.decrypted(&identity, &source, keys)? {
+                    Ok(identity) => identity,
+                    Err(why) => return Ok(Attempt::Failed(why)),
+                },
+                false => identity,
+            };
+            let of_age = self.header.slots.iter().filter(|slot| slot.key.kind() == SlotKind::Age);
+            for slot in of_age.filter(|slot| !identity.is_named_only() || is_named(slot)) {
+                match identity.unwrap(&slot.wrapped) {
+                    Some(key) => return Ok(Attempt::Opened(key, source)),
+                    None => ours_was_changed |= is_named(slot),
                 }
             }
         }
-        if ours_was_changed {
+        Ok(if ours_was_changed {
             Attempt::Changed("the slot of this identity does not open with it")
         } else {
             Attempt::Failed(format!("{source}: no slot is for it"))
+        })
+    }
+
+    /// An encrypted ssh key, decrypted with the passphrase that was handed over, else with one that is typed.
+    fn decrypted(
+        &self,
+        key: &Identity,
+        source: &KeySource,
+        keys: &Keys,
+    ) -> Result<Result<Identity, String>, StoreError> {
+        if let Some((passphrase, of)) = self.named_passphrase(keys)? {
+            let why = || format!("{source}: it is encrypted, and the {of} does not open it");
+            return Ok(key.decrypted(&passphrase).ok_or_else(why));
         }
+        let asked = self.asked_for(&format!("Passphrase of the {source}"), &|passphrase| key.decrypted(passphrase));
+        Ok(asked.map_err(|why| format!("{source}: it is encrypted, and {why}")))
     }
 
     fn with_passphrase(&self, passphrase: &Secret, source: KeySource) -> Attempt {
         for slot in &self.header.slots {
             let SlotKey::Passphrase { cost, salt } = &slot.key else { continue };
-            let kek = stretch(passphrase, *cost, salt);
-            if let Some(key) = kek.and_then(|kek| self.unwrap(&kek, slot)) {
+            let Some(kek) = stretch(passphrase, *cost, salt) else { continue };
+            if let Some(key) = self.unwrap(&kek, slot) {
+                self.stretched.replace(Some((salt.clone(), kek)));
                 return Attempt::Opened(key, source);
             }
         }
@@ -348,7 +448,12 @@ impl Door<'_> {
 
     fn ways_out(&self) -> Vec<String> {
         let of_kind = |kind: SlotKind, way_out: &str| self.has(kind).then(|| way_out.to_owned());
-        let age = of_kind(SlotKind::Age, "name the age identity: --identity FILE, or KEYWARD_IDENTITY_FILE");
+        let name_it = if self.header.slots.iter().any(is_for_ssh) {
+            "name the age identity or the ssh key: --identity FILE, or KEYWARD_IDENTITY_FILE"
+        } else {
+            "name the age identity: --identity FILE, or KEYWARD_IDENTITY_FILE"
+        };
+        let age = of_kind(SlotKind::Age, name_it);
         let passphrase = "give the passphrase: --passphrase-file FILE, --passphrase-fd N, or in a terminal";
         let keyring = "unlock the system's keyring, as the user whose vault this is";
         let others = [of_kind(SlotKind::Passphrase, passphrase), of_kind(SlotKind::Keyring, keyring)];
@@ -360,146 +465,12 @@ impl Door<'_> {
     }
 }
 
-/// The key that the first slot of a new vault is for.
-pub enum FirstSlot {
-    /// An age recipient, whose identity is elsewhere: `age1…`.
-    Recipient(String),
-    /// An age identity file; it is generated when there is none.
-    Identity(PathBuf),
-    /// A passphrase.
-    Passphrase(Secret, PassphraseCost),
-    /// A random key in the system's keyring.
-    Keyring(Arc<dyn Items>),
-}
-
-/// A slot that was made, and what was made for it outside the vault.
-pub(super) struct NewSlot {
-    pub(super) slot: Slot,
-    made: Made,
-}
-
-enum Made {
-    Nothing,
-    IdentityFile(PathBuf),
-    Item(Arc<dyn Items>, String),
-}
-
-impl NewSlot {
-    /// The identity file that was generated.
-    pub(super) fn identity_file(&self) -> Option<&Path> {
-        match &self.made {
-            Made::IdentityFile(path) => Some(path),
-            _ => None,
-        }
-    }
-
-    /// Takes back what was made outside the vault, when there is no vault to use it for.
-    pub(super) fn undo(&self) {
-        // The failure that led here is the one to report.
-        match &self.made {
-            Made::Nothing => {}
-            Made::IdentityFile(path) => drop(std::fs::remove_file(path)),
-            Made::Item(keyring, account) => drop(keyring.delete(account)),
-        }
-    }
-}
-
-/// Makes a slot for `data_key`, and the identity file or keyring item that opens it.
-///
-/// # Errors
-///
-/// [`StoreError`] when the key cannot be made, read or kept; then nothing is left behind.
-pub(super) fn make_slot(
-    first: FirstSlot,
-    label: &str,
-    vault_id: &str,
-    data_key: &Key,
-    now: DateTime<Utc>,
-) -> Result<NewSlot, StoreError> {
-    let slot = |key: SlotKey, wrapped: String| Slot { label: label.to_owned(), added: now, key, wrapped };
-    match first {
-        FirstSlot::Recipient(recipient) => {
-            let recipient = Recipient::from_str(recipient.trim())
-                .map_err(|_| unusable("that is no age X25519 recipient (`age1…`)".into()))?;
-            Ok(NewSlot { slot: age_slot(slot, &recipient, data_key)?, made: Made::Nothing })
-        }
-        FirstSlot::Identity(path) => {
-            let (recipient, made) = recipient_of(&path, now)?;
-            Ok(NewSlot { slot: age_slot(slot, &recipient, data_key)?, made })
-        }
-        FirstSlot::Passphrase(passphrase, cost) => {
-            if passphrase.is_empty() {
-                return Err(unusable("an empty passphrase protects nothing".into()));
-            }
-            let salt = STANDARD.encode(random::<16>()?);
-            let kek = stretch(&passphrase, cost, &salt)
-                .ok_or_else(|| unusable("the passphrase cannot be stretched at that cost".into()))?;
-            let key = SlotKey::Passphrase { cost, salt };
-            let wrapped = wrap_key(&kek, vault_id, &key, data_key)?;
-            Ok(NewSlot { slot: slot(key, wrapped), made: Made::Nothing })
-        }
-        FirstSlot::Keyring(keyring) => {
-            let (account, kek) = (keyring_account(vault_id), fresh_key()?);
-            let key = SlotKey::Keyring { account: account.clone() };
-            let wrapped = wrap_key(&kek, vault_id, &key, data_key)?;
-            keyring.put(&account, kek.as_slice())?;
-            let new = NewSlot { slot: slot(key, wrapped), made: Made::Item(keyring.clone(), account.clone()) };
-            // Some keyrings take everything and keep nothing.
-            match keyring.get(&account) {
-                Ok(Some(kept)) if *kept == kek.as_slice() => Ok(new),
-                kept => {
-                    new.undo();
-                    Err(kept
-                        .err()
-                        .unwrap_or_else(|| unusable("the keyring does not give back what it was given".into())))
-                }
-            }
-        }
-    }
-}
-
-fn age_slot(slot: impl Fn(SlotKey, String) -> Slot, recipient: &Recipient, data_key: &Key) -> Result<Slot, StoreError> {
-    let wrapped = age::encrypt(recipient, data_key.as_slice())
-        .map_err(|_| unusable("the data key cannot be wrapped for that recipient".into()))?;
-    Ok(slot(SlotKey::Age { recipient: recipient.to_string() }, STANDARD.encode(wrapped)))
-}
-
-fn recipient_of(path: &Path, now: DateTime<Utc>) -> Result<(Recipient, Made), StoreError> {
-    match path.symlink_metadata() {
-        Err(error) if file::is_absent(&error) => {
-            let identity = Identity::generate();
-            let recipient = identity.to_public();
-            let made = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-            // To the identity file, which only its owner can read.
-            let text = Zeroizing::new(format!(
-                "# created: {made}\n# public key: {recipient}\n{}\n",
-                identity.to_string().expose_secret()
-            ));
-            file::make_folder_of(path)?;
-            file::write_private(path, text.as_bytes())?;
-            Ok((recipient, Made::IdentityFile(path.to_owned())))
-        }
-        _ => {
-            let identities = read_identity(path).and_then(|text| read_identities(&text));
-            let identities = identities.map_err(|why| unusable(format!("{}: {why}", path.display())))?;
-            let first = identities.first().ok_or_else(|| unusable(format!("{}: empty", path.display())))?;
-            Ok((first.to_public(), Made::Nothing))
-        }
-    }
-}
-
-fn unusable(why: String) -> StoreError {
-    StoreError::Unavailable { store: StoreKind::Vault, why, ways_out: Vec::new() }
-}
-
-fn open_age(identity: &Identity, wrapped: &str) -> Option<Key> {
-    let wrapped = STANDARD.decode(wrapped).ok()?;
-    let opened = Zeroizing::new(age::decrypt(identity, &wrapped).ok()?);
-    key_from(&opened)
+fn is_for_ssh(slot: &Slot) -> bool {
+    matches!(&slot.key, SlotKey::Age { recipient } if recipient.starts_with("ssh-"))
 }
 
 /// Argon2id, version 0x13 (RFC 9106). `None` when the cost is out of bounds: nothing is allocated then.
-fn stretch(passphrase: &Secret, cost: PassphraseCost, salt: &str) -> Option<Key> {
+pub(super) fn stretch(passphrase: &Secret, cost: PassphraseCost, salt: &str) -> Option<Key> {
     if !cost.is_bearable() {
         return None;
     }
@@ -514,24 +485,6 @@ fn stretch(passphrase: &Secret, cost: PassphraseCost, salt: &str) -> Option<Key>
     Some(kek)
 }
 
-fn read_identities(text: &str) -> Result<Vec<Identity>, String> {
-    let mut identities = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if line.starts_with("age-encryption.org/") || line.contains("AGE ENCRYPTED FILE") {
-            return Err("the identity is itself encrypted: let KEYWARD_IDENTITY_CMD=\"age -d FILE\" open it".into());
-        }
-        match Identity::from_str(line) {
-            Ok(identity) => identities.push(identity),
-            Err(_) => return Err(format!("line {} is no age X25519 identity (`AGE-SECRET-KEY-1…`)", number + 1)),
-        }
-    }
-    if identities.is_empty() { Err("there is no identity in it".into()) } else { Ok(identities) }
-}
-
 fn read_private(path: &Path, otherwise: &str) -> Result<Zeroizing<String>, String> {
     let file = File::open(path).map_err(|error| guard::words(&error))?;
     let about = file.metadata().map_err(|error| guard::words(&error))?;
@@ -542,7 +495,7 @@ fn read_private(path: &Path, otherwise: &str) -> Result<Zeroizing<String>, Strin
     read_key_text(file)
 }
 
-fn read_identity(path: &Path) -> Result<Zeroizing<String>, String> {
+pub(super) fn read_identity(path: &Path) -> Result<Zeroizing<String>, String> {
     read_private(path, "let KEYWARD_IDENTITY_CMD=\"cat FILE\" read it")
 }
 

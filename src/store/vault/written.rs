@@ -11,6 +11,7 @@ use std::ops::Range;
 use chrono::{DateTime, TimeZone as _, Utc};
 
 use super::entry::EntryText;
+use crate::store::EndsBy;
 
 /// Provider, profile, id and seal of an entry.
 pub(super) fn words(piece: &[u8]) -> Option<[&str; 4]> {
@@ -42,13 +43,16 @@ pub(super) fn entry(text: &str) -> Option<EntryText<'_>> {
         created: time(lines.value("created")?)?,
         updated: time(lines.value("updated")?)?,
         expires_at: lines.value("expires_at").map_or(Some(None), |value| time(value).map(Some))?,
-        fields: lines.group("field.")?,
-        vars: lines.group("var.")?,
-        secrets: lines.group("secret.")?,
+        ends: lines.group("ends.", time)?,
+        entered: lines.group("entered.", time)?,
+        fields: lines.group("field.", string)?,
+        vars: lines.group("var.", string)?,
+        secrets: lines.group("secret.", string)?,
         record: lines.value("record").map_or(Some(None), |value| string(value).map(Some))?,
     };
     let both = entry.fields.iter().any(|(name, _)| entry.secrets.iter().any(|(secret, _)| secret == name));
-    (lines.rest.bytes().all(|byte| byte == b'\n') && !both).then_some(entry)
+    let known = entry.ends.iter().all(|(who, _)| EndsBy::ALL.iter().any(|by| by.word() == who));
+    (lines.rest.bytes().all(|byte| byte == b'\n') && !both && known).then_some(entry)
 }
 
 struct Lines<'t> {
@@ -77,8 +81,8 @@ impl<'t> Lines<'t> {
     }
 
     /// Names and values of the next lines with keys of this group, in their order.
-    fn group(&mut self, group: &str) -> Option<Vec<(Cow<'t, str>, Cow<'t, str>)>> {
-        let mut pairs: Vec<(Cow<'t, str>, Cow<'t, str>)> = Vec::new();
+    fn group<T>(&mut self, group: &str, read: fn(&'t str) -> Option<T>) -> Option<Vec<(Cow<'t, str>, T)>> {
+        let mut pairs: Vec<(Cow<'t, str>, T)> = Vec::new();
         while let Some((line, rest)) = self.peek()
             && let Some(pair) = line.strip_prefix(group)
         {
@@ -88,7 +92,7 @@ impl<'t> Lines<'t> {
             if name.is_empty() || !bare || pairs.last().is_some_and(|(before, _)| **before >= *name) {
                 return None;
             }
-            pairs.push((name.into(), string(value)?));
+            pairs.push((name.into(), read(value)?));
             self.rest = rest;
         }
         Some(pairs)
@@ -132,6 +136,9 @@ provider_rev = "sha256:0f"
 created = 2026-03-01T10:00:00Z
 updated = 2026-03-02T12:34:56Z
 expires_at = 2027-03-01T00:00:00Z
+ends.operator = 2027-03-01T00:00:00Z
+ends.service = 2028-03-01T00:00:00Z
+entered.a = 2026-03-02T12:34:56Z
 field.a = "x"
 field.b = 'C:\x "y"'
 var.a = ""
@@ -149,7 +156,9 @@ record = '{"verdict":"accepted"}'
         let found = entry(WRITTEN).expect("recognised");
         assert_eq!((found.generation, found.fields.len(), found.vars.len(), found.secrets.len()), (10, 2, 1, 1));
         assert_eq!(Some(found), parsed(WRITTEN));
-        for line in ["expires_at", "field.a", "field.b", "var.a", "secret.c-d_1", "record"] {
+        for line in
+            ["expires_at", "ends.operator", "entered.a", "field.a", "field.b", "var.a", "secret.c-d_1", "record"]
+        {
             let without: String = WRITTEN.split_inclusive('\n').filter(|other| !other.starts_with(line)).collect();
             let found = entry(&without).expect("recognised");
             assert_ne!(Some(&found), parsed(WRITTEN).as_ref(), "{line} means nothing");
@@ -189,6 +198,9 @@ field. = ""
 x = 1
 id = "x"
 generation = 2
+ends.provider = 2027-03-01T00:00:00Z
+ends.nobody = 2027-03-01T00:00:00Z
+entered."a" = 2027-03-01T00:00:00Z
 generation = 02
 expires_at = 2027-03-01T00:00:00Z # c
 expires_at = 2027-02-30T00:00:00Z

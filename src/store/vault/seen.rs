@@ -1,0 +1,205 @@
+//! Holds a vault against what was seen of it and what was said to be expected, and remembers what is seen now.
+
+use super::Vault;
+use super::header::Header;
+use super::pin::{Difference, Pin, Sight, Watch};
+use super::report::PinStatus;
+use super::snapshot::Snapshot;
+use crate::store::StoreError;
+use crate::store::file::Place;
+
+/// How often a vault is read again because it was written meanwhile.
+const MOST_READINGS: usize = 16;
+
+/// A vault whose seal fits, and how it differs from what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// The vault's id.
+    pub id: String,
+    /// What was seen; nothing on a machine that has not opened it yet, or when it cannot be read.
+    pub pin: Option<Pin>,
+    /// What it says now.
+    pub now: Sight,
+    /// How the one differs from the other.
+    pub differences: Vec<Difference>,
+}
+
+impl Compared {
+    /// Whether the vault is what was seen, and there is nothing to record.
+    pub fn is_as_seen(&self) -> bool {
+        self.differences.is_empty() && self.pin.as_ref().is_some_and(|pin| pin.last == self.now)
+    }
+}
+
+impl Vault {
+    /// The same vault, with something expected of it.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// The same vault; what is seen of it is not remembered.
+    #[must_use]
+    pub fn only_looking(mut self) -> Self {
+        self.watch.only_looks = true;
+        self
+    }
+
+    /// Opens the vault whatever was seen of it, and compares.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::unlock`], without [`StoreError::Unexpected`].
+    pub fn compare(&self) -> Result<Compared, StoreError> {
+        let snapshot = self.snapshot()?.ok_or_else(|| self.no_vault())?;
+        let header = snapshot.index().header();
+        let opened = self.keys_of(snapshot.index(), self.keys.ask.as_ref())?;
+        self.check_whole(&opened, snapshot.index())?;
+        // One that cannot be read is written anew.
+        let pin = snapshot.pin.clone().unwrap_or_default();
+        let mut differences = self.doors(pin.as_ref(), header)?;
+        differences.extend(pin.as_ref().and_then(|pin| pin.age(header)));
+        Ok(Compared { id: header.id.clone(), pin, now: Sight::of(header), differences })
+    }
+
+    /// Remembers what [`Vault::compare`] saw, as what is expected from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] when that cannot be written.
+    pub fn acknowledge(&self, compared: &Compared) -> Result<(), StoreError> {
+        let place = self.place_of()?;
+        self.watch.accept(&compared.now, &compared.id, place.path(), self.clock.now())
+    }
+
+    /// Reads the vault, and what is remembered of it. A pin that is newer than the vault is no alarm when the vault
+    /// was written just now: the vault is always written first.
+    pub(super) fn snapshot_with_pin(&self, place: &Place) -> Result<Option<Snapshot>, StoreError> {
+        let mut readings = 0;
+        loop {
+            let Some(mut snapshot) = Snapshot::of(place, &self.path)? else { return Ok(None) };
+            snapshot.pin = self.watch.load(&snapshot.index().header().id);
+            readings += 1;
+            let is_behind = matches!(&snapshot.pin, Ok(Some(pin)) if pin.is_ahead_of(snapshot.index().header()));
+            if readings == MOST_READINGS || !is_behind || place.stamp()?.is_some_and(|stamp| snapshot.is(&stamp)) {
+                return Ok(Some(snapshot));
+            }
+        }
+    }
+
+    fn place_of(&self) -> Result<Place, StoreError> {
+        Place::of(&self.path)?.ok_or_else(|| self.no_vault())
+    }
+
+    /// How the vault opens otherwise than it did.
+    fn doors(&self, pin: Option<&Pin>, header: &Header) -> Result<Vec<Difference>, StoreError> {
+        match pin {
+            Some(pin) => Ok(pin.doors(header)),
+            None if self.watch.pins.is_some() => {
+                Ok(self.watch.other_at(self.place_of()?.path(), &header.id).into_iter().collect())
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Fails when something opens the vault that did not, or another vault is in its place.
+    pub(super) fn guard_doors(&self, pin: Option<&Pin>, header: &Header) -> Result<(), StoreError> {
+        self.watch.slots_as_named(header, &self.path)?;
+        let differences = self.doors(pin, header)?;
+        if differences.iter().any(Difference::stops) { Err(self.unexpected(pin, &differences)) } else { Ok(()) }
+    }
+
+    /// Fails when the vault, whose seal fits, is older than what was seen, or another one of that age.
+    pub(super) fn guard_age(&self, pin: Option<&Pin>, header: &Header) -> Result<(), StoreError> {
+        self.watch.old_enough(header, &self.path)?;
+        match pin.and_then(|pin| pin.age(header)) {
+            Some(difference) => Err(self.unexpected(pin, &[difference])),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails when the vault has another data key than was seen, or another vault was here: what is put in its place
+    /// would be believed from then on.
+    pub(super) fn guard_key(&self, header: &Header) -> Result<Option<Pin>, StoreError> {
+        let pin = self.watch.load(&header.id)?;
+        let mut differences = self.doors(pin.as_ref(), header)?;
+        differences.retain(|one| matches!(one, Difference::OtherKey | Difference::OtherVault { .. }));
+        if differences.is_empty() { Ok(pin) } else { Err(self.unexpected(pin.as_ref(), &differences)) }
+    }
+
+    /// Remembers what a write is about to make of the vault, when it opens otherwise than was seen.
+    pub(super) fn announce(&self, pin: Option<&Pin>, header: &Header) {
+        if pin.is_some_and(|pin| !pin.doors(header).is_empty()) {
+            self.watch.announce(pin, header);
+        }
+    }
+
+    /// Fails where it is not known who would get a new data key.
+    pub(super) fn guard_new_key(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let is_known = snapshot.pin.clone()?.is_some() || self.watch.expect_slots.is_some();
+        if is_known || self.watch.pins.is_none() {
+            return Ok(());
+        }
+        Err(StoreError::Unexpected {
+            file: self.path.clone(),
+            what: "this machine has not opened it yet, and everybody in it would get the new key".into(),
+            seen: format!("{} slots", snapshot.index().header().slots.len()),
+            ways_out: vec![
+                "look who opens it (`keyward vault recipients list`), then `keyward vault ack`".into(),
+                "or say it with --expect-slots".into(),
+            ],
+        })
+    }
+
+    /// Remembers what was read.
+    pub(super) fn saw(&self, pin: Option<&Pin>, header: &Header) {
+        if pin.is_some_and(|pin| pin.last == Sight::of(header)) {
+            return;
+        }
+        if let (None, Ok(place), Some(_)) = (pin, self.place_of(), &self.watch.pins)
+            && !self.watch.only_looks
+        {
+            let text =
+                format!("note: {} is seen here for the first time, at epoch {}", place.path().display(), header.epoch);
+            self.watch.say(1, &text);
+        }
+        if let Ok(place) = self.place_of() {
+            self.watch.remember(header, place.path(), self.clock.now(), 1);
+        }
+    }
+
+    /// Remembers a vault that was just made.
+    pub(super) fn made(&self, header: &Header, place: &Place) {
+        if self.watch.only_looks {
+            return;
+        }
+        if let Err(error) = self.watch.accept(&Sight::of(header), &header.id, place.path(), self.clock.now()) {
+            self.watch.say(0, &format!("note: what was seen of the vault is not remembered: {error}"));
+        }
+    }
+
+    pub(super) fn pin_status(&self, snapshot: &Snapshot) -> Option<PinStatus> {
+        let pin = snapshot.pin.as_ref().ok()?.as_ref()?;
+        let header = snapshot.index().header();
+        let differences = pin.doors(header).into_iter().chain(pin.age(header)).collect();
+        Some(PinStatus { seen: pin.seen, epoch: pin.last.epoch, slots: pin.last.slots.clone(), differences })
+    }
+
+    fn unexpected(&self, pin: Option<&Pin>, differences: &[Difference]) -> StoreError {
+        let words: Vec<String> = differences.iter().map(Difference::words).collect();
+        let seen = match pin {
+            Some(pin) => format!("epoch {} on {}", pin.last.epoch, pin.seen.format("%Y-%m-%d %H:%M UTC")),
+            None => "never on this machine".into(),
+        };
+        StoreError::Unexpected {
+            file: self.path.clone(),
+            what: words.join("; "),
+            seen: format!("last seen: {seen}"),
+            ways_out: vec![
+                "put back the newer file, when somebody has replaced it".into(),
+                "`keyward vault ack` shows the difference and accepts it".into(),
+            ],
+        }
+    }
+}
