@@ -135,8 +135,7 @@ pub fn hang(text: &str, width: usize, first: &str, rest: &str) -> String {
             out.extend([lead, line, "\n"]);
             continue;
         }
-        let words = parts(line).into_iter().filter(|part| !part.is_empty());
-        let words = words.map(|part| Word { text: part.to_owned(), width: measure_text_width(part) });
+        let words = parts(line).into_iter().filter(|part| !part.text.is_empty()).map(Word::from);
         fill(words.collect(), width, lead.to_owned(), rest).iter().for_each(|line| out.extend([line, "\n"]));
     }
     out
@@ -165,12 +164,13 @@ fn fill(words: Vec<Word>, width: usize, lead: String, rest: &str) -> Vec<String>
     let mut used = measure_text_width(&line);
     let mut is_fresh = true;
     for word in words {
-        if !is_fresh && used + 1 + word.width > width {
+        let gap = usize::from(!word.is_glued);
+        if !is_fresh && used + gap + word.width > width {
             lines.push(std::mem::replace(&mut line, rest.to_owned()));
             used = measure_text_width(rest);
             is_fresh = true;
         }
-        if !is_fresh {
+        if !is_fresh && !word.is_glued {
             line.push(' ');
             used += 1;
         }
@@ -182,10 +182,18 @@ fn fill(words: Vec<Word>, width: usize, lead: String, rest: &str) -> Vec<String>
     lines
 }
 
-/// What stands between two blanks, dressed.
+/// What stays together on a line, dressed.
 struct Word {
     text: String,
     width: usize,
+    /// No blank stands before it.
+    is_glued: bool,
+}
+
+impl From<Piece<'_>> for Word {
+    fn from(piece: Piece<'_>) -> Self {
+        Self { text: piece.text.to_owned(), width: measure_text_width(piece.text), is_glued: piece.is_glued }
+    }
 }
 
 fn words(paragraph: &str, color: bool) -> Vec<Word> {
@@ -209,43 +217,74 @@ fn words(paragraph: &str, color: bool) -> Vec<Word> {
         };
         for (index, part) in parts(&piece).into_iter().enumerate() {
             is_open &= index == 0;
-            if part.is_empty() {
+            if part.text.is_empty() {
                 continue;
             }
-            let dressed = if is_label { paint(color, Dress::Bold, part) } else { part.to_owned() };
-            let width = measure_text_width(part);
+            let mut word = Word::from(part);
+            if is_label {
+                word.text = paint(color, Dress::Bold, &word.text);
+            }
             match words.last_mut().filter(|_| is_open) {
                 Some(last) => {
-                    last.text.push_str(&dressed);
-                    last.width += width;
+                    last.text.push_str(&word.text);
+                    last.width += word.width;
                 }
-                None => words.push(Word { text: dressed, width }),
+                None => words.push(word),
             }
             is_open = true;
         }
-        is_open &= !piece.ends_with(char::is_whitespace);
+        is_open &= !piece.ends_with(is_blank);
     }
     words
 }
 
-/// Splits at blanks, but not inside backticks: a command is copied whole.
-fn parts(text: &str) -> Vec<&str> {
+/// A part of a text that stays together.
+struct Piece<'t> {
+    text: &'t str,
+    /// No blank stands before it.
+    is_glued: bool,
+}
+
+/// A blank at which a line may end. Those that French puts before `:` and `;` hold on to their word.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && !['\u{a0}', '\u{202f}'].contains(&c)
+}
+
+/// Splits at blanks, but not inside backticks: a command is copied whole. Chinese has no blanks: there a line may end
+/// behind every character, but not before one that closes.
+fn parts(text: &str) -> Vec<Piece<'_>> {
     let mut parts = Vec::new();
-    let (mut start, mut quote_end) = (0, 0);
-    for (at, c) in text.char_indices().filter(|(_, c)| *c == '`' || c.is_whitespace()) {
+    let (mut start, mut quote_end, mut is_glued) = (0, 0, false);
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        let last = std::mem::replace(&mut before, c);
         if at < quote_end {
             continue;
+        }
+        if is_blank(c) {
+            parts.push(Piece { text: &text[start..at], is_glued });
+            (start, is_glued) = (at + c.len_utf8(), false);
+            continue;
+        }
+        if at > start && may_end_between(last, c) {
+            parts.push(Piece { text: &text[start..at], is_glued });
+            (start, is_glued) = (at, true);
         }
         if c == '`' {
             let end = text[at + 1..].find('`').map_or(at, |length| at + length + 2);
             quote_end = if end - at <= LONGEST_QUOTE { end } else { quote_end };
-        } else {
-            parts.push(&text[start..at]);
-            start = at + c.len_utf8();
         }
     }
-    parts.push(&text[start..]);
+    parts.push(Piece { text: &text[start..], is_glued });
     parts
+}
+
+/// Whether a line may end between two characters that no blank divides.
+fn may_end_between(last: char, next: char) -> bool {
+    let is_wide = |c: char| c > '\u{1100}' && measure_text_width(c.encode_utf8(&mut [0; 4])) == 2;
+    let opens = "（《「『【〈";
+    let closes = "，。、；：？！）》」』】〉”’…";
+    (is_wide(last) || is_wide(next)) && !opens.contains(last) && !closes.contains(next) && !",.;:?!)\"'".contains(next)
 }
 
 /// What stands in backticks is broken when it has more bytes than this.
@@ -254,6 +293,25 @@ const LONGEST_QUOTE: usize = 48;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn texts(text: &str) -> Vec<&str> {
+        parts(text).into_iter().map(|piece| piece.text).collect()
+    }
+
+    #[test]
+    fn chinese_is_broken_between_characters_but_not_before_one_that_closes() {
+        let lines = wrap("在控制台中打开密钥页面，按[[New key]]并复制密钥。", 14, "", "", false);
+        assert!(lines.iter().all(|line| measure_text_width(line) <= 14), "{lines:?}");
+        assert!(lines.iter().all(|line| !line.starts_with(['，', '。'])), "{lines:?}");
+        assert_eq!(lines.concat(), "在控制台中打开密钥页面，按“New key”并复制密钥。", "{lines:?}");
+    }
+
+    #[test]
+    fn a_line_never_begins_with_the_colon_of_a_french_sentence() {
+        let lines = wrap("Copiez la clé\u{a0}: elle ne sera plus affichée", 14, "", "", false);
+        assert_eq!(lines[0], "Copiez la", "{lines:?}");
+        assert_eq!(lines[1], "clé\u{a0}: elle ne", "{lines:?}");
+    }
 
     fn page() -> Page {
         Page {
@@ -282,10 +340,10 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_command_is_broken_as_usual() {
-        assert_eq!(parts("a ` b"), ["a", "`", "b"]);
-        assert_eq!(parts("`a b` c"), ["`a b`", "c"]);
-        assert_eq!(parts(&format!("`{} b`", "x".repeat(60))).len(), 2);
-        assert_eq!(parts(" a"), ["", "a"], "the pieces of a line are joined by their ends");
+        assert_eq!(texts("a ` b"), ["a", "`", "b"]);
+        assert_eq!(texts("`a b` c"), ["`a b`", "c"]);
+        assert_eq!(texts(&format!("`{} b`", "x".repeat(60))).len(), 2);
+        assert_eq!(texts(" a"), ["", "a"], "the pieces of a line are joined by their ends");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Tables in our dress: columns without lines. On a terminal long cells wrap; a pipe gets one line for each row.
 
+use std::borrow::Cow;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 
@@ -10,9 +12,9 @@ use super::plain;
 /// A table without lines: columns two blanks apart, `width` columns wide at most; [`usize::MAX`] wraps nothing.
 ///
 /// `head` names the columns; control characters are stripped from every cell.
-pub fn render(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
-    let mut cells: Vec<Vec<String>> = vec![head.iter().map(|name| name.to_uppercase()).collect()];
-    cells.extend(rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()));
+pub fn render<S: AsRef<str>>(head: &[&str], rows: &[Vec<S>], width: usize) -> String {
+    let mut cells: Vec<Vec<Cow<'_, str>>> = vec![head.iter().map(|name| name.to_uppercase().into()).collect()];
+    cells.extend(rows.iter().map(|row| row.iter().map(|cell| clean(cell.as_ref())).collect()));
     let natural = natural(&cells);
     if natural.iter().sum::<usize>() <= width {
         // comfy-table looks at every cell several times: with thousands of rows that is felt.
@@ -29,8 +31,13 @@ pub fn render(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// The text without control characters. Most has none and is not copied.
+fn clean(cell: &str) -> Cow<'_, str> {
+    if cell.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { cell.into() } else { plain(cell).into() }
+}
+
 /// The columns as wide as they are.
-fn columns(cells: &[Vec<String>], widths: &[usize]) -> String {
+fn columns(cells: &[Vec<Cow<'_, str>>], widths: &[usize]) -> String {
     let mut text = String::with_capacity(cells.len() * (widths.iter().sum::<usize>() + 1));
     for row in cells {
         for (cell, width) in row.iter().zip(widths) {
@@ -44,7 +51,7 @@ fn columns(cells: &[Vec<String>], widths: &[usize]) -> String {
 }
 
 /// How wide each column would like to be, with the gap behind it.
-fn natural(cells: &[Vec<String>]) -> Vec<usize> {
+fn natural(cells: &[Vec<Cow<'_, str>>]) -> Vec<usize> {
     let count = cells.first().map_or(0, Vec::len);
     let mut widths = vec![0; count];
     for row in cells {

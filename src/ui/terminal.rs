@@ -4,6 +4,7 @@
 //! build aborts, so no destructor runs). A prompt that dies otherwise leaves the echo off or the cursor hidden.
 
 use std::io;
+use std::path::Path;
 
 #[cfg(unix)]
 pub(super) use unix::{Raw, drain, is_pending, let_watcher_go_first, read};
@@ -25,6 +26,27 @@ impl Guard {
         arm()?;
         Ok(Self(()))
     }
+
+    /// As [`Guard::new`]; a signal or a panic that ends the process wipes and removes `folder`, too.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot watch signals.
+    pub fn with_litter(folder: &Path) -> io::Result<Self> {
+        #[cfg(unix)]
+        unix::litter(folder);
+        #[cfg(not(unix))]
+        let _ = folder;
+        Self::new()
+    }
+}
+
+/// Leaves Ctrl-C to a child in the foreground, such as an editor, from now on or no longer.
+pub fn leave_ctrl_c_to_child(yes: bool) {
+    #[cfg(unix)]
+    unix::leave_ctrl_c_to_child(yes);
+    #[cfg(not(unix))]
+    let _ = yes;
 }
 
 impl Drop for Guard {
@@ -43,6 +65,7 @@ impl Drop for Guard {
 mod unix {
     use std::io::{self, IsTerminal as _};
     use std::panic;
+    use std::path::{Path, PathBuf};
     use std::process;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, Once, PoisonError, TryLockError};
@@ -112,6 +135,7 @@ mod unix {
             let earlier = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
                 put_back();
+                remove_litter();
                 earlier(info);
             }));
             outcome = Signals::new([SIGINT, SIGTERM, SIGHUP]).map(|mut signals| {
@@ -139,9 +163,35 @@ mod unix {
         }
     }
 
+    /// What a signal that ends the process removes.
+    static LITTER: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+    pub(super) fn litter(folder: &Path) {
+        LITTER.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
+    }
+
+    /// Whether a child in the foreground answers Ctrl-C.
+    static CHILD_ANSWERS: AtomicBool = AtomicBool::new(false);
+
+    pub(super) fn leave_ctrl_c_to_child(yes: bool) {
+        CHILD_ANSWERS.store(yes, Ordering::Release);
+    }
+
+    fn remove_litter() {
+        // A panic may happen while the lock is held.
+        let Ok(litter) = LITTER.try_lock() else { return };
+        for folder in litter.iter() {
+            // It may be gone already; nobody is left to tell when it cannot go.
+            let _ = crate::paths::wipe_folder(folder);
+        }
+    }
+
     /// Ends the process with 128 + the signal's number.
     fn end_on(caught: &[i32]) {
         let Some(signal) = cause(caught) else { return };
+        if signal == SIGINT && CHILD_ANSWERS.load(Ordering::Acquire) {
+            return;
+        }
         HAS_SEEN_INT.store(signal == SIGINT, Ordering::Release);
         if put_back() {
             // What was typed and not yet read is for nobody: least of all for the shell that comes next.
@@ -153,6 +203,7 @@ mod unix {
             // Once more, as the very last thing: the key it was busy with may have come in between.
             put_back();
         }
+        remove_litter();
         process::exit(128 + signal);
     }
 
