@@ -1,6 +1,7 @@
-//! How a credential is used: fields → named values → a child's environment.
+//! How a credential is used: fields → named values → a child's environment, or a text that other programs read.
 
 pub mod child;
+pub mod format;
 
 use crate::credential::{Credential, Value};
 use crate::problem::{Kind, Problem};
