@@ -14,6 +14,9 @@ pub const STATE: &str = "KEYWARD_STATE";
 /// The config file.
 pub const CONFIG: &str = "KEYWARD_CONFIG";
 
+/// Whether the audit log is written: `off` writes none.
+pub const AUDIT: &str = "KEYWARD_AUDIT";
+
 /// What opens the vault: never handed to a child of `exec`.
 pub const KEY_VARIABLES: [&str; 5] =
     [IDENTITY, IDENTITY_CMD, "KEYWARD_IDENTITY_FILE", "KEYWARD_PASSPHRASE_FILE", "KEYWARD_PASSPHRASE_FD"];
@@ -37,6 +40,11 @@ impl Env {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_os(name).and_then(OsStr::to_str)
     }
+}
+
+/// Whether a value means no, as clap's `FalseyValueParser` reads it.
+pub fn means_no(value: &str) -> bool {
+    ["", "0", "n", "no", "f", "false", "off"].contains(&value.to_lowercase().as_str())
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Env {

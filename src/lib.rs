@@ -15,6 +15,7 @@
 //! | [`check`] | provider and credential → what the service said |
 //! | [`store`] | a credential ⇄ the keyring or the sealed vault |
 //! | [`deliver`] | a credential → a child's environment |
+//! | [`audit`] | who did what → a chain of lines |
 //! | [`ui`] | reports, tables, questions: what a human sees |
 //! | [`cli`] | arguments → command → report; the only room that may enter all others |
 //!
@@ -22,6 +23,7 @@
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests write plain files"))]
 
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -1,5 +1,7 @@
 //! Where things lie: the XDG places, each with a variable that overrides it.
 
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
@@ -18,14 +20,22 @@ pub struct Places {
     pub providers: PathBuf,
     /// The key that opens the vault.
     pub identity: PathBuf,
+    /// The ssh private keys that may open the vault, when one of its slots names them.
+    pub ssh_keys: Vec<PathBuf>,
     /// The vault, when no flag names another.
     pub vault: PathBuf,
     /// Names and dates of what is in the keyring.
     pub index: PathBuf,
     /// Provider files that were trusted.
     pub trust: PathBuf,
+    /// What this machine last saw of each vault.
+    pub pins: PathBuf,
     /// Unfinished walks.
     pub progress: PathBuf,
+    /// Older files of the vaults.
+    pub backups: PathBuf,
+    /// The folder of the audit log.
+    pub audit: PathBuf,
 }
 
 impl Places {
@@ -69,12 +79,71 @@ impl Places {
             providers: config.join("providers"),
             identity: config.join("identity"),
             config: config_file,
+            ssh_keys: base.map_or_else(|_| Vec::new(), |base| usual_ssh_keys(base.home_dir())),
             vault: data.join("vault.toml"),
             index: state.join("keyring.toml"),
             trust: state.join("trusted.toml"),
+            pins: state.join("pins"),
             progress: state.join("progress"),
+            backups: state.join("backups"),
+            audit: state,
         })
     }
+}
+
+/// The names that `ssh-keygen` proposes, of the kinds that can be used.
+fn usual_ssh_keys(home: &Path) -> Vec<PathBuf> {
+    ["id_ed25519", "id_rsa"].map(|name| home.join(".ssh").join(name)).into()
+}
+
+/// Makes folders, and those above them, for their owner only.
+pub fn private_folder() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+/// Puts a small file of our own in its place, in one step and for its owner only: what was there before, or `bytes`.
+///
+/// # Errors
+///
+/// When its folder or the file cannot be written; what was there before is still there.
+pub fn replace_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private_folder().create(folder)?;
+    // A temporary file of this kind has mode 0600 from the start.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Writes zeros over every file in a folder, then removes it with all that is in it. Links are not followed.
+///
+/// # Errors
+///
+/// When something cannot be removed; the rest is.
+pub fn wipe_folder(folder: &Path) -> io::Result<()> {
+    for found in fs::read_dir(folder)?.flatten() {
+        let path = found.path();
+        let Ok(about) = fs::symlink_metadata(&path) else { continue };
+        if about.is_dir() {
+            let _ = wipe_folder(&path);
+        } else if about.is_file() {
+            // One that cannot be written over is removed all the same.
+            let _ = wipe_file(&path, about.len());
+        }
+    }
+    fs::remove_dir_all(folder)
+}
+
+fn wipe_file(path: &Path, length: u64) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    io::copy(&mut io::repeat(0).take(length), &mut file)?;
+    file.set_len(0)
 }
 
 /// For the JSON view: a path as people read it, for `serialize_with`. JSON cannot hold a name that is no text.

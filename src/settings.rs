@@ -21,8 +21,12 @@ pub struct Config {
     pub vault: Option<PathBuf>,
     /// Colour.
     pub color: Option<Color>,
+    /// Language of the services' texts.
+    pub lang: Option<String>,
     /// Seconds to wait for a service.
     pub timeout: Option<u64>,
+    /// Whether the audit log is written.
+    pub audit: Option<bool>,
     /// Provider id → origin that replaces the one in its file.
     #[serde(default)]
     pub endpoint: BTreeMap<String, String>,

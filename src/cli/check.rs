@@ -2,32 +2,36 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::complete;
+use super::expiry;
 use super::house::House;
 use super::look::Look;
 use super::report::{Report, Reported};
 use super::show::{time, verdict_dress};
+use crate::audit::{Deed, Event};
 use crate::check::{self, Door, Job};
 use crate::credential::CredentialName;
 use crate::credential::format::{self, Answers};
 use crate::problem::{Kind, Problem};
 use crate::provider::catalog::Loaded;
 use crate::provider::{Effects, Provider, Strategy};
-use crate::store::{Entry, Recorded, Store};
+use crate::store::{End, Entry, Recorded, Store};
 use crate::ui::{Dress, Ui, plain};
 use crate::verdict::{Record, Verdict};
 
 /// Ask services whether stored credentials still work
 ///
 /// All are asked at once; the wall time is that of the slowest answer. Ends with 0 when all are accepted; of several
-/// outcomes the most urgent decides the exit code: 3 rejected, 6 malformed, 5 limited, 4 inconclusive or unchecked.
+/// outcomes the most urgent decides the exit code: 3 rejected, 6 malformed, 5 limited, 12 expired or expiring (with
+/// --expiring), 4 inconclusive or unchecked.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  keyward check\n  keyward check google aws-s3 --timeout 5\n  keyward check --offline\n  keyward check google --prove --json"
+    after_help = "Examples:\n  keyward check\n  keyward check google aws-s3 --timeout 5\n  keyward check --offline\n  keyward check --expiring 30d\n  keyward check google --prove --json"
 )]
 pub(crate) struct CheckArgs {
     /// The credentials (all when none is named)
@@ -39,6 +43,12 @@ pub(crate) struct CheckArgs {
     /// Look at formats only; ask nobody
     #[arg(long)]
     offline: bool,
+    /// End with 12 when something is over, or ends within this span, such as `30d`
+    ///
+    /// A number with h, d, w or y; a bare number is days. The end is that of the service, of the provider file's
+    /// lifetime or of `setup --expires`, whichever comes first.
+    #[arg(long, value_name = "SPAN", value_parser = expiry::span)]
+    expiring: Option<TimeDelta>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -114,7 +124,17 @@ impl Asking {
 }
 
 struct Checked {
-    results: Vec<(CredentialName, Record)>,
+    results: Vec<Answered>,
+    now: DateTime<Utc>,
+    /// The span of `--expiring`.
+    expiring: Option<TimeDelta>,
+}
+
+/// What was said of one credential, and when it ends by all that is known now.
+struct Answered {
+    name: CredentialName,
+    record: Record,
+    end: Option<End>,
 }
 
 /// Loads, asks, records, reports.
@@ -135,13 +155,28 @@ pub(crate) fn run(args: &CheckArgs, house: &House) -> Reported {
         }
     }
     let asked = ask(args, house, &jobs);
+    let event = |job: &Job<'_>, record: &Record| {
+        let fields = job.credential.fields.keys().map(String::as_str);
+        Event::done("check", Deed::Checked, Some(&job.credential.name)).of(fields).ended(record.verdict.word())
+    };
+    house.log(&jobs.iter().zip(&asked).map(|(job, (_, record))| event(job, record)).collect::<Vec<_>>());
     for kind in [crate::store::StoreKind::Keyring, crate::store::StoreKind::Vault] {
         let of_store = loaded.iter().filter(|(of, ..)| *of == kind).filter_map(|(_, entry, _)| news(entry, &asked));
         keep(house, kind, &of_store.collect::<Vec<_>>());
     }
     results.extend(asked);
     results.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Box::new(Checked { results }))
+    let end = |name: &CredentialName, record: &Record| {
+        let mut entry = loaded.iter().map(|(_, entry, _)| entry).find(|entry| entry.credential.name == *name)?.clone();
+        if let Some(said) = news(&entry, &[(name.clone(), record.clone())]) {
+            entry.expires_at = entry.life.hear(entry.expires_at, &said);
+            entry.record = Some(said.record);
+        }
+        entry.end()
+    };
+    let answered = |(name, record): (CredentialName, Record)| Answered { end: end(&name, &record), name, record };
+    let results = results.into_iter().map(answered).collect();
+    Ok(Box::new(Checked { results, now: house.clock.now(), expiring: args.expiring }))
 }
 
 /// What the service said about a stored credential. Where it was not asked, what it said before still stands.
@@ -242,16 +277,18 @@ fn progress(house: &House, jobs: usize) -> ProgressBar {
 
 impl Report for Checked {
     fn text(&self, ui: &Ui) -> String {
-        let widest = self.results.iter().map(|(name, _)| name.to_string().len()).max().unwrap_or(0);
+        let widest = self.results.iter().map(|one| one.name.to_string().len()).max().unwrap_or(0);
         let look = Look::of_stdout(ui);
-        self.results
-            .iter()
-            .map(|(name, record)| format!("{:<widest$}  {}", name.to_string(), told(record, 2, look)))
-            .collect()
+        let one = |one: &Answered| {
+            // Told below, with who says so: it need not be the service.
+            let record = Record { expires_at: None, ..one.record.clone() };
+            format!("{:<widest$}  {}{}", one.name.to_string(), told(&record, 2, look), self.end(one, look))
+        };
+        self.results.iter().map(one).collect()
     }
 
     fn json(&self) -> Value {
-        let results: Vec<Value> = self.results.iter().map(|(name, record)| result_json(name, record)).collect();
+        let results: Vec<Value> = self.results.iter().map(Answered::json).collect();
         json!({ "schema": "keyward.check/1", "results": results })
     }
 
@@ -260,7 +297,27 @@ impl Report for Checked {
     }
 
     fn exit(&self) -> u8 {
-        Kind::most_urgent(self.results.iter().filter_map(|(_, record)| record.verdict.kind())).map_or(0, Kind::exit)
+        let is_due = |one: &Answered| self.expiring.is_some_and(|span| expiry::is_due(one.end, self.now, span));
+        let due = self.results.iter().any(is_due).then_some(Kind::Expired);
+        let verdicts = self.results.iter().filter_map(|one| one.record.verdict.kind());
+        Kind::most_urgent(verdicts.chain(due)).map_or(0, Kind::exit)
+    }
+}
+
+impl Checked {
+    /// The line about the end. What is due stands out.
+    fn end(&self, one: &Answered, look: Look) -> String {
+        let Some(end) = one.end else { return String::new() };
+        let (name, rest) = expiry::told(end, self.now);
+        let is_due = expiry::is_due(one.end, self.now, self.expiring.unwrap_or_default());
+        let lead = look.paint(if is_due { Dress::Warn } else { Dress::Dim }, &format!("{name}:"));
+        look.lines(&rest, &format!("  {lead} "), &" ".repeat(2 + name.len() + 2))
+    }
+}
+
+impl Answered {
+    fn json(&self) -> Value {
+        result_json(&self.name, &self.record, self.end)
     }
 }
 
@@ -304,8 +361,8 @@ pub(crate) fn told(record: &Record, indent: usize, look: Look) -> String {
     text
 }
 
-/// One element of `results`.
-pub(crate) fn result_json(name: &CredentialName, record: &Record) -> Value {
+/// One element of `results`; `end` is when it ends by all that is known.
+pub(crate) fn result_json(name: &CredentialName, record: &Record, end: Option<End>) -> Value {
     json!({
         "name": name,
         "provider": name.provider(),
@@ -318,7 +375,8 @@ pub(crate) fn result_json(name: &CredentialName, record: &Record) -> Value {
         "missing": record.missing,
         "granted": record.granted,
         "blame": record.blame,
-        "expires_at": record.expires_at.map(time),
+        "expires_at": end.map(|end| end.at).or(record.expires_at).map(time),
+        "expires_by": end.map(|end| end.by),
         "checked_at": time(record.checked_at),
         "latency_ms": record.latency_ms,
         "hint": record.hint,

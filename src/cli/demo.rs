@@ -21,8 +21,9 @@ use crate::secret::Secret;
 use crate::setup::{self, Given, Plan, Progress, Walked};
 use crate::standin::StandIn;
 use crate::store::vault::{FirstSlot, Keys, Vault};
-use crate::store::{Entry, Store as _};
+use crate::store::{Entry, Life, Store as _};
 use crate::ui::ask::TerminalAsk;
+use crate::ui::terminal::Guard;
 use crate::ui::{Dress, Ui};
 use crate::verdict::{Record, Verdict};
 
@@ -57,6 +58,7 @@ struct Stage<'h> {
     right: Secret,
     // Dropped last: the vault and its identity are in it.
     folder: tempfile::TempDir,
+    _guard: Guard,
 }
 
 /// Rehearses.
@@ -94,12 +96,13 @@ impl<'h> Stage<'h> {
         good.fields.insert(FIELD.to_owned(), FieldValue::Secret(right.clone()));
         let service = StandIn::play(Script::new(loaded.provider.clone(), good)).map_err(failed)?;
         let folder = tempfile::Builder::new().prefix("keyward-demo-").tempdir().map_err(failed)?;
+        let guard = Guard::with_litter(folder.path()).map_err(failed)?;
         let identity = folder.path().join("identity");
         let keys = Keys { usual_identity_file: Some(identity.clone()), ..Keys::default() };
         let clock = std::sync::Arc::clone(&house.clock);
         let vault = Vault::at(folder.path().join("vault.toml"), keys, house.lock_timeout(), clock);
         vault.init(FirstSlot::Identity(identity), "demo")?;
-        Ok(Self { house, loaded, name, service, vault, wrong, right, folder })
+        Ok(Self { house, loaded, name, service, vault, wrong, right, folder, _guard: guard })
     }
 
     fn scene(&self, number: u8, title: &str) {
@@ -211,6 +214,7 @@ impl<'h> Stage<'h> {
             created_at: now,
             updated_at: now,
             expires_at: record.expires_at,
+            life: Life { service: record.expires_at, ..Life::default() },
             record: Some(record.clone()),
         };
         self.vault.save(&entry)?;
@@ -271,8 +275,8 @@ impl Report for Shown {
     fn json(&self) -> Value {
         json!({
             "schema": "keyward.demo/1",
-            "rejected": result_json(&self.name, &self.rejected),
-            "accepted": result_json(&self.name, &self.accepted),
+            "rejected": result_json(&self.name, &self.rejected, None),
+            "accepted": result_json(&self.name, &self.accepted, None),
             "child": self.child,
         })
     }

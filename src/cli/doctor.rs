@@ -8,18 +8,19 @@ use serde_json::{Value, json};
 
 use super::house::House;
 use super::report::{Report, Reported};
+use crate::audit::AuditError;
 use crate::check;
 use crate::problem::{Kind, Problem};
 use crate::store::StoreKind;
 use crate::store::items::Items;
-use crate::store::keyring::{self, SystemItems};
+use crate::store::keyring::{self, Inspection, KeyringStore, SystemItems};
 use crate::store::vault::Keys;
 use crate::ui::page::hang;
 use crate::ui::{Dress, Ui, counted};
 
 /// Say what works here and what to do where it does not
 ///
-/// Looks at the config file, vault, identity, keyring, permissions, clock, proxy, certificates and provider folders. Asks no
+/// Looks at the config file, vault, identity, keyring, audit log, permissions, clock, proxy, certificates and provider folders. Asks no
 /// service. Ends with 8 when the store in use does not work, 9 when it is damaged, 10 when a provider file is wrong.
 #[derive(Args, Debug)]
 #[command(
@@ -77,7 +78,9 @@ struct Diagnosis(Vec<Finding>);
 pub(crate) fn run(_: &DoctorArgs, house: &House) -> Reported {
     let mut findings = vec![version(), config(house), store(house)];
     findings.extend(vault(house));
-    findings.push(keyring(house));
+    findings.extend(keyring(house));
+    findings.extend(in_both(house));
+    findings.push(audit(house));
     findings.push(clock(house));
     findings.push(proxy(house));
     findings.push(certificates());
@@ -115,7 +118,7 @@ fn vault(house: &House) -> Vec<Finding> {
     let path = house.vault_path();
     let status = house.vault().and_then(|vault| Ok(if vault.exists()? { Some(vault.status()?) } else { None }));
     match status {
-        Err(problem) => vec![Finding::of("vault", State::Broken, &problem)],
+        Err(problem) => vec![Finding::of("vault", State::Broken, &house.with_backup(problem))],
         Ok(None) => {
             vec![Finding::new("vault", State::Ok, format!("{} ({}): not made yet", path.display(), house.vault_origin))]
         }
@@ -135,18 +138,107 @@ fn vault(house: &House) -> Vec<Finding> {
 /// Which source opens the vault. A passphrase is not asked for, and nobody is waited for.
 fn identity(house: &House) -> Finding {
     let keyring = Some(Arc::new(SystemItems::new()) as Arc<dyn Items>);
-    let opened = house.keys().and_then(|keys| Ok(house.vault_with(Keys { ask: None, keyring, ..keys }).unlock()?));
+    let opened = house
+        .keys()
+        .and_then(|keys| Ok(house.vault_with(Keys { ask: None, keyring, ..keys }).only_looking().unlock()?));
     match opened {
         Ok(source) => Finding::new("identity", State::Ok, format!("the vault opens with the {source}")),
         Err(problem) => Finding::of("identity", State::Broken, &problem),
     }
 }
 
-fn keyring(house: &House) -> Finding {
+fn keyring(house: &House) -> Vec<Finding> {
     let in_use = house.named_store() == Some(StoreKind::Keyring);
-    match keyring::probe(Arc::new(SystemItems::new())) {
-        Ok(()) => Finding::new("keyring", State::Ok, "written, read back and deleted"),
-        Err(error) => Finding::of("keyring", if in_use { State::Broken } else { State::Note }, &error.into()),
+    let state = if in_use { State::Broken } else { State::Note };
+    if let Err(error) = keyring::probe(Arc::new(SystemItems::new())) {
+        return vec![Finding::of("keyring", state, &error.into())];
+    }
+    let mut findings = vec![Finding::new("keyring", State::Ok, "written, read back and deleted")];
+    // Nobody is waited for.
+    let items = Arc::new(SystemItems::new());
+    let store = KeyringStore::new(items, house.places.index.clone(), house.lock_timeout());
+    match store.inspect() {
+        Ok(found) => findings.extend(inspected(&found)),
+        Err(error) => findings.push(Finding::of("keyring", state, &error.into())),
+    }
+    findings
+}
+
+/// What does not fit between the keyring and what is known of it.
+fn inspected(found: &Inspection) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut note = |seen: String, hint: String| {
+        findings.push(Finding::new("keyring", State::Note, seen).hint(hint));
+    };
+    let clear = |accounts: &[String]| match accounts {
+        [] => String::new(),
+        [first, ..] => format!("secret-tool clear service keyward username '{first}'"),
+    };
+    if found.leftover > 0 {
+        note(
+            format!("{} to be deleted: a change was cut short", counted(found.leftover, "item")),
+            "the next change in the keyring deletes them".into(),
+        );
+    }
+    if !found.orphans.is_empty() {
+        note(
+            format!("{} that nothing knows of: {}", counted(found.orphans.len(), "item"), some(&found.orphans)),
+            format!("each is deleted with: {}", clear(&found.orphans)),
+        );
+    }
+    if !found.foreign.is_empty() {
+        note(
+            format!("{} of another index: {}", counted(found.foreign.len(), "item"), some(&found.foreign)),
+            format!(
+                "leave them when another home or machine uses this keyring; when its keyring.toml is lost, put that back, or: {}",
+                clear(&found.foreign)
+            ),
+        );
+    }
+    for name in &found.gutted {
+        let mut finding = Finding::new("keyring", State::Broken, format!("a value of {name} is gone from the keyring"))
+            .hint(format!("set it up again: keyward setup {name}"));
+        finding.kind = Some(Kind::Damaged);
+        findings.push(finding);
+    }
+    findings
+}
+
+/// The first few.
+fn some(accounts: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let more = if accounts.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", accounts[..accounts.len().min(SHOWN)].join(", "))
+}
+
+/// Credentials that both stores hold, as a move that was cut short leaves them.
+fn in_both(house: &House) -> Vec<Finding> {
+    let names = |kind| house.open(kind).ok().and_then(|store| store.names().ok()).unwrap_or_default();
+    let (vault, keyring) = (names(StoreKind::Vault), names(StoreKind::Keyring));
+    let twice = vault.iter().filter(|name| keyring.binary_search(name).is_ok());
+    let finding = |name| {
+        Finding::new("stores", State::Note, format!("{name} is in the vault and in the keyring"))
+            .hint(format!("`keyward move {name} --to STORE` finishes a move that was cut short"))
+    };
+    twice.map(finding).collect()
+}
+
+/// Whether deeds are logged, and whether the log holds.
+fn audit(house: &House) -> Finding {
+    let Some(log) = house.audit() else {
+        return Finding::new("audit", State::Ok, format!("off ({})", house.audit_origin));
+    };
+    if let Err(error) = log.writable() {
+        return Finding::of("audit", State::Note, &error.into())
+            .hint("what is done now is on no log; values can be read all the same");
+    }
+    match log.verify() {
+        Ok(whole) => {
+            let lines = counted(usize::try_from(whole.lines).unwrap_or(usize::MAX), "line");
+            Finding::new("audit", State::Ok, format!("{lines} in {}", log.path().display()))
+        }
+        Err(error @ AuditError::Broken { .. }) => Finding::of("audit", State::Broken, &error.into()),
+        Err(error) => Finding::of("audit", State::Note, &error.into()),
     }
 }
 

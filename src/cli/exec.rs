@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::complete;
 use super::house::House;
+use crate::audit::{Deed, Event};
 use crate::credential::CredentialName;
 use crate::deliver::{self, child};
 use crate::problem::{Kind, Problem};
@@ -31,7 +32,7 @@ pub(crate) const BEFORE: u8 = 125;
 
 /// Becomes the command. Returns only when that fails: the problem, and the exit code that goes with it.
 pub(crate) fn run(args: &ExecArgs, house: &House) -> (Problem, u8) {
-    let pairs = match gather(args, house) {
+    let pairs = match gather("exec", &args.names, house) {
         Ok(pairs) => pairs,
         Err(problem) => return (problem, BEFORE),
     };
@@ -45,13 +46,31 @@ pub(crate) fn run(args: &ExecArgs, house: &House) -> (Problem, u8) {
     (problem, child::exit_code(&error))
 }
 
-fn gather(args: &ExecArgs, house: &House) -> Result<Vec<deliver::Pair>, Problem> {
+/// The fields of the credentials under their usual variable names.
+///
+/// What is handed out, and what could not be, is on the audit log before it is.
+pub(crate) fn gather(
+    command: &'static str,
+    names: &[CredentialName],
+    house: &House,
+) -> Result<Vec<deliver::Pair>, Problem> {
     let mut all = Vec::new();
-    for name in &args.names {
-        let entry = house.in_stores(|store| store.load(name))?;
+    let mut events = Vec::new();
+    for name in names {
+        let event = Event::done(command, Deed::Read, Some(name));
+        let entry = match house.in_stores(|store| store.load(name)) {
+            Ok(entry) => entry,
+            Err(problem) => {
+                house.log(&[event.ended(&problem.code)]);
+                return Err(problem);
+            }
+        };
+        events.push(event.of(entry.credential.fields.keys().map(String::as_str)));
         // A credential outlives its provider file: then its fields have their own names.
         let loaded = house.catalog()?.get(name.provider()).ok();
         all.push((name.to_string(), deliver::pairs(&entry.credential, loaded.as_ref().map(|loaded| &loaded.provider))));
     }
-    deliver::join(all)
+    let pairs = deliver::join(all)?;
+    house.log(&events);
+    Ok(pairs)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use crate::provider::translation::is_language;
 use crate::store::StoreKind;
 use crate::ui::Color;
 
@@ -54,6 +55,11 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "KEYWARD_VERBOSE", hide_env_values = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Language of the services' texts, such as `de` (LC_ALL, LC_MESSAGES or LANG when it is not said)
+    #[arg(long, global = true, hide_short_help = true, env = "KEYWARD_LANG", hide_env_values = true, value_name = "LANG",
+          value_parser = language)]
+    pub(crate) lang: Option<String>,
+
     /// A further folder of provider files
     #[arg(
         long,
@@ -98,8 +104,41 @@ pub(crate) struct Global {
     )]
     pub(crate) passphrase_fd: Option<String>,
 
+    /// What opens the vault is this and nothing else (`vault status` tells the value)
+    #[arg(long, global = true, hide_short_help = true, env = "KEYWARD_EXPECT_SLOTS", hide_env_values = true, value_name = "HASH",
+          value_parser = slots_hash)]
+    pub(crate) expect_slots: Option<String>,
+
+    /// The vault is not older than this epoch
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "KEYWARD_MIN_EPOCH",
+        hide_env_values = true,
+        value_name = "N"
+    )]
+    pub(crate) min_epoch: Option<u64>,
+
+    /// Write nothing into the audit log (as KEYWARD_AUDIT=off, or `audit = false` in the config file)
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) no_audit: bool,
+
     /// Seconds to wait for another keyward that is writing
     #[arg(long, global = true, hide_short_help = true, env = "KEYWARD_LOCK_TIMEOUT", hide_env_values = true, value_name = "SECONDS",
           default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub(crate) lock_timeout: u64,
+}
+
+fn language(text: &str) -> Result<String, String> {
+    if is_language(text) { Ok(text.to_owned()) } else { Err("a language is two or three letters, such as `de`".into()) }
+}
+
+fn slots_hash(text: &str) -> Result<String, String> {
+    let is_hash = |hex: &str| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if text.strip_prefix("sha256:").is_some_and(is_hash) {
+        Ok(text.to_owned())
+    } else {
+        Err("it is `sha256:` and 64 hexadecimal digits, as `keyward vault status` tells it".into())
+    }
 }

@@ -10,20 +10,23 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::global::Global;
+use super::list::age;
 use super::provider::hosts;
+use crate::audit::{Deed, Event, Log};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::CredentialName;
 use crate::env::{self, Env};
 use crate::paths::Places;
 use crate::problem::{Kind, Problem};
 use crate::provider::catalog::{Catalog, Loaded, Trust};
+use crate::provider::translation::language_of;
 use crate::secret::Secret;
 use crate::settings::{Config, Origin};
 use crate::setup::Progress;
 use crate::setup::source;
 use crate::store::items::Items;
 use crate::store::keyring::{self, KeyringStore, SystemItems};
-use crate::store::vault::{self, FirstSlot, Keys, Vault};
+use crate::store::vault::{self, FirstSlot, Keys, Vault, Watch};
 use crate::store::{Store, StoreError, StoreKind, Summary};
 use crate::ui::ask::{Answer, Ask as _, Question, TerminalAsk};
 use crate::ui::{Manner, Ui};
@@ -46,6 +49,8 @@ pub(crate) struct House {
     pub(crate) store_origin: Origin,
     pub(crate) vault_origin: Origin,
     identity_origin: Origin,
+    /// Who decided whether the audit log is written.
+    pub(crate) audit_origin: Origin,
     catalog: OnceCell<Catalog>,
     items: OnceCell<Arc<SystemItems>>,
     vault: OnceCell<Vault>,
@@ -68,7 +73,14 @@ impl House {
             _ if in_config => Origin::Config,
             _ => Origin::Default,
         };
+        let audit_origin = match (global.no_audit, env.get(env::AUDIT), config.audit) {
+            (true, ..) => Origin::Flag,
+            (_, Some(_), _) => Origin::Environment,
+            (.., Some(_)) => Origin::Config,
+            _ => Origin::Default,
+        };
         Ok(Self {
+            audit_origin,
             store_origin: origin("store", config.store.is_some()),
             vault_origin: origin("vault", config.vault.is_some()),
             ui: Arc::new(Ui::system(Manner { color, ..manner })),
@@ -101,8 +113,60 @@ impl House {
             return Ok(catalog);
         }
         let folders: Vec<PathBuf> = self.global.providers.iter().cloned().collect();
-        let catalog = Catalog::open(Some(&self.places.providers), &folders)?;
+        let catalog = Catalog::open(Some(&self.places.providers), &folders)?.in_language(self.language());
         Ok(self.catalog.get_or_init(|| catalog))
+    }
+
+    /// The audit log, unless it is switched off.
+    pub(crate) fn audit(&self) -> Option<Log> {
+        let is_on = match self.audit_origin {
+            Origin::Flag => false,
+            Origin::Environment => self.env.get(env::AUDIT).is_none_or(|value| !env::means_no(value)),
+            Origin::Config => self.config.audit.unwrap_or(true),
+            Origin::Default => true,
+        };
+        is_on.then(|| Log::in_folder(&self.places.audit))
+    }
+
+    /// Puts deeds on the audit log. That it cannot be written stops nobody: it is said from `-v` on, and by `doctor`.
+    pub(crate) fn log(&self, events: &[Event]) {
+        if let Some(log) = self.audit()
+            && let Err(error) = log.append(events, self.clock.now())
+        {
+            self.ui.detail(1, &format!("note: the audit log was not written: {error}"));
+        }
+    }
+
+    /// Does what changes something, and puts it on the audit log, however it ends.
+    pub(crate) fn doing<T>(&self, event: Event, work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+        let fields = event.fields.clone();
+        self.reading(event, work, |_| fields)
+    }
+
+    /// Does what hands out values, and puts it on the audit log, however it ends.
+    pub(crate) fn reading<T>(
+        &self,
+        event: Event,
+        work: impl FnOnce() -> Result<T, Problem>,
+        fields: impl FnOnce(&T) -> Vec<String>,
+    ) -> Result<T, Problem> {
+        let result = work();
+        self.log(&[match &result {
+            Ok(read) => Event { fields: fields(read), ..event },
+            Err(problem) => event.ended(problem.code.clone()),
+        }]);
+        result
+    }
+
+    /// The language in which the services' texts are shown: what was said, else that of the locale (POSIX, Base
+    /// Definitions, section 8.2).
+    pub(crate) fn language(&self) -> Option<String> {
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .find_map(|name| self.env.get(name).filter(|locale| !locale.is_empty()))
+            .and_then(language_of);
+        let said = self.global.lang.as_deref().or(self.config.lang.as_deref());
+        said.or(locale).map(str::to_owned)
     }
 
     /// The list of provider files that may send anything.
@@ -176,7 +240,23 @@ impl House {
 
     /// The vault with other keys than the usual.
     pub(crate) fn vault_with(&self, keys: Keys) -> Vault {
+        let ui = Arc::clone(&self.ui);
         Vault::at(self.vault_path(), keys, self.lock_timeout(), Arc::clone(&self.clock))
+            .with_backups(self.places.backups.clone(), Box::new(move |what| ui.always(what)))
+            .watched(self.watch())
+    }
+
+    /// What is expected of the vault: what this machine saw of it, and what was said.
+    fn watch(&self) -> Watch {
+        let ui = Arc::clone(&self.ui);
+        let tell = move |level: i8, text: &str| if level > 0 { ui.detail(level, text) } else { ui.note(text) };
+        Watch {
+            pins: Some(self.places.pins.clone()),
+            expect_slots: self.global.expect_slots.clone(),
+            min_epoch: self.global.min_epoch,
+            only_looks: false,
+            tell: Some(Box::new(tell)),
+        }
     }
 
     /// What may open the vault, best first; no file is read yet.
@@ -192,6 +272,7 @@ impl House {
             passphrase_file: self.global.passphrase_file.clone(),
             keyring: Some(self.items() as Arc<dyn Items>),
             usual_identity_file: Some(self.places.identity.clone()),
+            usual_ssh_keys: self.places.ssh_keys.clone(),
             ask: self.ui.may_ask().then(|| self.ask_passphrase()),
         })
     }
@@ -230,6 +311,26 @@ impl House {
         Ok(self.handed_over.get().cloned())
     }
 
+    /// The problem, and when it is that the vault is damaged, the newest good backup.
+    pub(crate) fn with_backup(&self, problem: Problem) -> Problem {
+        let file = self.vault_path().display().to_string();
+        if problem.code != "store-damaged" || !problem.message.starts_with(&file) {
+            return problem;
+        }
+        let newest = self.vault().ok().and_then(Vault::newest_good_backup);
+        problem.hint(match newest {
+            Some(backup) => format!(
+                "the newest good backup is {}, replaced {}: `keyward vault backups restore {}`",
+                backup.name,
+                age(backup.replaced_at, self.clock.now()),
+                backup.name
+            ),
+            None => {
+                "there is no good backup: put back a copy of the file, for instance from version control".to_owned()
+            }
+        })
+    }
+
     /// How long to wait for another writer.
     pub(crate) fn lock_timeout(&self) -> Duration {
         Duration::from_secs(self.global.lock_timeout)
@@ -239,10 +340,14 @@ impl House {
     pub(crate) fn open(&self, kind: StoreKind) -> Result<&dyn Store, Problem> {
         match kind {
             StoreKind::Vault => Ok(self.vault()?),
-            StoreKind::Keyring => Ok(self
-                .keyring
-                .get_or_init(|| KeyringStore::new(self.items(), self.places.index.clone(), self.lock_timeout()))),
+            StoreKind::Keyring => Ok(self.keyring()),
         }
+    }
+
+    /// The keyring store, whether there is a keyring or not.
+    pub(crate) fn keyring(&self) -> &KeyringStore {
+        let make = || KeyringStore::new(self.items(), self.places.index.clone(), self.lock_timeout());
+        self.keyring.get_or_init(make)
     }
 
     /// The store that was named: by a flag, the environment or the config file.
@@ -316,7 +421,8 @@ impl House {
         self.opens(kind)?;
         if kind == StoreKind::Vault && !self.vault()?.exists()? {
             let identity = self.global.identity.clone().unwrap_or_else(|| self.places.identity.clone());
-            let made = self.vault()?.init(FirstSlot::Identity(identity), "first")?;
+            let make = || Ok(self.vault()?.init(FirstSlot::Identity(identity), "first")?);
+            let made = self.doing(Event::done("setup", Deed::VaultMade, None), make)?;
             self.ui.note(&format!("Made the vault {}.", made.file.display()));
             self.ui.note(&format!("  {}", how_it_opens(&made)));
         }

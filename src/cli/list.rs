@@ -1,29 +1,42 @@
 //! `list`: what is stored, without unlocking anything.
 
-use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::expiry;
 use super::house::House;
 use super::report::{Report, Reported};
 use super::show::verdict_dress;
-use crate::store::{StoreKind, Summary};
+use crate::problem::Kind;
+use crate::store::{End, StoreKind, Summary};
 use crate::ui::{Ui, table};
 
 /// List what is stored: verdict, age, account, expiry
 ///
 /// Needs no unlocking and shows no secret. Credentials of both stores are listed unless `--store` names one.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  keyward list\n  keyward list --json | jq -r '.credentials[].name'")]
+#[command(
+    after_help = "Examples:\n  keyward list\n  keyward list --expiring 30d\n  keyward list --json | jq -r '.credentials[].name'"
+)]
 pub(crate) struct ListArgs {
     /// Only credentials of this provider
     #[arg(long, value_name = "ID", add = super::complete::providers())]
     provider: Option<String>,
+    /// Only what ends within this span, such as `30d`, and what is over; ends with 12 when there is some
+    ///
+    /// A number with h, d, w or y; a bare number is days.
+    #[arg(long, value_name = "SPAN", value_parser = expiry::span)]
+    expiring: Option<TimeDelta>,
 }
 
 struct Listed {
     rows: Vec<(StoreKind, Summary)>,
     now: DateTime<Utc>,
+    /// The span of `--expiring`.
+    expiring: Option<TimeDelta>,
 }
 
 /// Reads the summaries.
@@ -35,8 +48,12 @@ pub(crate) fn run(args: &ListArgs, house: &House) -> Reported {
     if let Some(provider) = &args.provider {
         rows.retain(|(_, summary)| summary.name.provider() == provider);
     }
+    let now = house.clock.now();
+    if let Some(span) = args.expiring {
+        rows.retain(|(_, summary)| expiry::is_due(summary.end(), now, span));
+    }
     rows.sort_by(|a, b| a.1.name.cmp(&b.1.name));
-    Ok(Box::new(Listed { rows, now: house.clock.now() }))
+    Ok(Box::new(Listed { rows, now, expiring: args.expiring }))
 }
 
 impl Report for Listed {
@@ -44,22 +61,23 @@ impl Report for Listed {
         if self.rows.is_empty() {
             return String::new();
         }
-        let rows: Vec<Vec<String>> = self
+        let rows: Vec<Vec<Cow<'_, str>>> = self
             .rows
             .iter()
             .map(|(store, summary)| {
                 let record = summary.record.as_ref();
                 vec![
-                    summary.name.to_string(),
-                    record.map_or("unchecked", |record| record.verdict.word()).to_owned(),
-                    record.map_or_else(|| "-".into(), |record| age(record.checked_at, self.now)),
-                    record.and_then(|record| record.account.clone()).unwrap_or_else(|| "-".into()),
-                    summary.expires_at.map_or_else(|| "-".into(), |at| at.format("%Y-%m-%d").to_string()),
-                    store.word().to_owned(),
+                    summary.name.to_string().into(),
+                    record.map_or("unchecked", |record| record.verdict.word()).into(),
+                    record.map_or("-".into(), |record| age(record.checked_at, self.now).into()),
+                    record.and_then(|record| record.account.as_deref()).unwrap_or("-").into(),
+                    summary.end().map_or("-".into(), |end| self.day(end).into()),
+                    summary.end().map_or("-", |end| end.by.word()).into(),
+                    store.word().into(),
                 ]
             })
             .collect();
-        let head = ["name", "verdict", "checked", "account", "expires", "store"];
+        let head = ["name", "verdict", "checked", "account", "expires", "by", "store"];
         let width = ui.row_width();
         if width == usize::MAX {
             // Whoever reads a pipe counts columns.
@@ -76,23 +94,37 @@ impl Report for Listed {
     }
 
     fn notes(&self, _: &Ui) -> Vec<String> {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && self.expiring.is_some() {
+            vec!["nothing that is stored ends so soon".into()]
+        } else if self.rows.is_empty() {
             vec!["nothing is stored yet; `keyward provider list` shows what can be set up".into()]
         } else {
             Vec::new()
         }
     }
+
+    fn exit(&self) -> u8 {
+        if self.expiring.is_some() && !self.rows.is_empty() { Kind::Expired.exit() } else { 0 }
+    }
+}
+
+impl Listed {
+    /// The day of an end, and whether it is over.
+    fn day(&self, end: End) -> String {
+        let day = end.at.format("%Y-%m-%d");
+        if end.at <= self.now { format!("{day} (over)") } else { day.to_string() }
+    }
 }
 
 /// Without the columns that tell nothing: those of only `-`, and the store where there is but one.
-fn telling<'a>(head: &[&'a str], rows: &[Vec<String>]) -> (Vec<&'a str>, Vec<Vec<String>>) {
+fn telling<'a, 'r>(head: &[&'a str], rows: &'r [Vec<Cow<'_, str>>]) -> (Vec<&'a str>, Vec<Vec<&'r str>>) {
     let tells = |index: &usize| {
         let mut cells = rows.iter().map(|row| &row[*index]);
         if head[*index] == "store" { cells.any(|cell| *cell != rows[0][*index]) } else { cells.any(|cell| cell != "-") }
     };
     let kept: Vec<usize> = (0..head.len()).filter(tells).collect();
-    let pick = |row: &Vec<String>| kept.iter().map(|index| row[*index].clone()).collect();
-    (kept.iter().map(|index| head[*index]).collect(), rows.iter().map(pick).collect())
+    let picked = rows.iter().map(|row| kept.iter().map(|index| &*row[*index]).collect());
+    (kept.iter().map(|index| head[*index]).collect(), picked.collect())
 }
 
 /// Colours the verdict words where they stand, so that columns keep their width.
@@ -120,6 +152,16 @@ fn dress(ui: &Ui, text: String, rows: &[(StoreKind, Summary)]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// `in 3 h`: one unit, rounded down.
+pub(crate) fn ahead(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match (then - now).num_seconds() {
+        ..60 => "in less than a minute".into(),
+        seconds @ 60..3600 => format!("in {} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("in {} h", seconds / 3600),
+        seconds => format!("in {} d", seconds / 86_400),
+    }
 }
 
 /// `3 h ago`: one unit, rounded down.

@@ -3,12 +3,17 @@
 //! A command file has four parts in this order: Args, the report's type, `run`, and the report's views. Nothing in
 //! it prints: [`main`] shows the report.
 
+mod audit;
 mod check;
+mod clip;
 mod complete;
 pub mod completions;
 mod demo;
 mod doctor;
+mod edit;
 mod exec;
+mod expiry;
+mod export;
 mod get;
 pub mod global;
 mod house;
@@ -29,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::env::Env;
+use crate::env::{Env, means_no};
 use crate::problem::{Kind, Problem};
 use crate::ui::page::hang;
 use crate::ui::{Dress, Manner, Ui};
@@ -37,9 +42,22 @@ use house::House;
 use look::Look;
 use report::{Report, Reported};
 
+/// The examples stand in both helps.
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  keyward demo                                the whole way, no account needed
+  keyward setup zotero                        walk, prove, store
+  keyward setup google --from-env --no-input  the same where nobody answers
+  keyward check                               ask all services again
+  keyward exec aws-s3 -- aws s3 ls            use it"
+    };
+}
+
 /// Set up, prove and keep the credentials of third-party services
 #[derive(Parser, Debug)]
-#[command(name = "keyward", version, max_term_width = 100, after_help = EXAMPLES, after_long_help = LONG_AFTER)]
+#[command(name = "keyward", version, max_term_width = 100, after_help = examples!(), after_long_help = LONG_AFTER)]
 pub struct Cli {
     #[command(flatten)]
     global: global::Global,
@@ -47,21 +65,9 @@ pub struct Cli {
     command: Command,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  keyward demo                                the whole way, no account needed
-  keyward setup zotero                        walk, prove, store
-  keyward setup google --from-env --no-input  the same where nobody answers
-  keyward check                               ask all services again
-  keyward exec aws-s3 -- aws s3 ls            use it";
-
-const LONG_AFTER: &str = "\
-Examples:
-  keyward demo                                the whole way, no account needed
-  keyward setup zotero                        walk, prove, store
-  keyward setup google --from-env --no-input  the same where nobody answers
-  keyward check                               ask all services again
-  keyward exec aws-s3 -- aws s3 ls            use it
+const LONG_AFTER: &str = concat!(
+    examples!(),
+    "
 
 Exit codes:
   0 done · 1 a bug in keyward · 2 wrong command line · 3 rejected · 4 inconclusive or unchecked
@@ -70,11 +76,12 @@ Exit codes:
   11 lock timeout or concurrent change · 12 expired or expiring · 130 interrupted
 
 Files (XDG; each can be named by a variable):
-  ~/.config/keyward/config.toml      KEYWARD_CONFIG      store, vault, color, timeout, [endpoint]
+  ~/.config/keyward/config.toml      KEYWARD_CONFIG      store, vault, color, timeout, audit, [endpoint]
   ~/.config/keyward/providers/       KEYWARD_PROVIDERS   your own provider files
   ~/.config/keyward/identity         KEYWARD_IDENTITY_FILE, KEYWARD_IDENTITY, KEYWARD_IDENTITY_CMD
   ~/.local/share/keyward/vault.toml  KEYWARD_VAULT       the vault
-  ~/.local/state/keyward/            KEYWARD_STATE       keyring index, trust list, unfinished walks";
+  ~/.local/state/keyward/            KEYWARD_STATE       keyring index, trust list, unfinished walks, backups, audit log, pins"
+);
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -86,13 +93,17 @@ enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Get(get::GetArgs),
+    Edit(edit::EditArgs),
     #[command(visible_alias = "rm")]
     Remove(remove::RemoveArgs),
     Rename(rename::RenameArgs),
     Move(move_to::MoveArgs),
     Exec(exec::ExecArgs),
+    Export(export::ExportArgs),
     #[command(subcommand)]
     Vault(vault::VaultCommand),
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -106,6 +117,12 @@ pub fn main() -> ExitCode {
     crate::harden::harden();
     let args: Vec<OsString> = std::env::args_os().collect();
     crate::harden::tell_only_the_place_of_a_bug(wants_json(&args));
+    if let [_, only] = args.as_slice()
+        && only == clip::CLEARER
+    {
+        // Started by ourselves, to clear the clipboard when its time is up.
+        return clip::clear_later();
+    }
     run(args)
 }
 
@@ -166,24 +183,27 @@ fn dispatch(command: &Command, house: &House, json: bool) -> ExitCode {
     let reported = match command {
         Command::Exec(args) => {
             let (problem, code) = exec::run(args, house);
-            return fail(&house.ui, json, &problem, code);
+            return fail(&house.ui, json, &house.with_backup(problem), code);
         }
         Command::Provider(command) => provider::run(command, house),
         Command::Setup(args) => setup::run(args, house),
         Command::Check(args) => check::run(args, house),
         Command::List(args) => list::run(args, house),
         Command::Show(args) => show::run(args, house),
+        Command::Export(args) => export::run(args, house),
         Command::Get(args) => get::run(args, house),
+        Command::Edit(args) => edit::run(args, house),
         Command::Remove(args) => remove::run(args, house),
         Command::Rename(args) => rename::run(args, house),
         Command::Move(args) => move_to::run(args, house),
         Command::Vault(command) => vault::run(command, house),
+        Command::Audit(command) => audit::run(command, house),
         Command::Doctor(args) => doctor::run(args, house),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Demo(args) => demo::run(args, house),
     };
-    conclude(&house.ui, json, reported)
+    conclude(&house.ui, json, reported.map_err(|problem| house.with_backup(problem)))
 }
 
 fn conclude(ui: &Ui, json: bool, reported: Reported) -> ExitCode {
@@ -240,9 +260,7 @@ fn error_text(ui: &Ui, problem: &Problem) -> String {
 /// Whether the answer is to be JSON, by a command line that need not make sense.
 fn wants_json(args: &[OsString]) -> bool {
     let by_flag = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
-    // As clap's `FalseyValueParser` reads it.
-    let is_no = |value: &str| ["", "0", "n", "no", "f", "false", "off"].contains(&value.to_lowercase().as_str());
-    by_flag || Env::system().get("KEYWARD_JSON").is_some_and(|value| !is_no(value))
+    by_flag || Env::system().get("KEYWARD_JSON").is_some_and(|value| !means_no(value))
 }
 
 /// The command line could not be followed (2), or help was asked for (0).

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::complete;
 use super::house::House;
 use super::report::{Report, Reported};
+use crate::audit::{Deed, Event};
 use crate::credential::CredentialName;
 use crate::problem::{Kind, Problem};
 use crate::provider::LinkKind;
@@ -51,31 +52,34 @@ pub(crate) fn run(args: &RemoveArgs, house: &House) -> Reported {
     }
     let mut gone = Vec::new();
     for (name, (kind, summary)) in found {
-        house.open(kind)?.remove(name)?;
+        let event = Event::done("remove", Deed::Removed, Some(name)).detail(format!("from the {}", kind.word()));
+        house.doing(event, || Ok(house.open(kind)?.remove(name)?))?;
         gone.push(Gone { name: name.clone(), store: kind, revoke: revoke(house, &summary) });
     }
     Ok(Box::new(Removed(gone)))
 }
 
 /// How the provider file says it is revoked; nothing when there is no such file any more.
-fn revoke(house: &House, summary: &crate::store::Summary) -> Option<String> {
+pub(crate) fn revoke(house: &House, summary: &crate::store::Summary) -> Option<String> {
     let loaded = house.catalog().ok()?.get(summary.name.provider()).ok()?;
+    let said = loaded.provider.lifecycle.revoke.as_ref().and_then(|template| filled(template, summary));
+    said.or_else(|| revoke_page(house, summary))
+}
+
+/// The page where it is revoked.
+pub(crate) fn revoke_page(house: &House, summary: &crate::store::Summary) -> Option<String> {
+    let loaded = house.catalog().ok()?.get(summary.name.provider()).ok()?;
+    let links = &loaded.provider.provider.links;
+    links.iter().find(|link| link.kind == LinkKind::Revoke).and_then(|link| filled(&link.url, summary))
+}
+
+fn filled(template: &crate::provider::Template, summary: &crate::store::Summary) -> Option<String> {
     let values = |scope: Scope, id: &str| match scope {
         Scope::Field => summary.clear.get(id).cloned(),
         Scope::Var => summary.vars.get(id).cloned(),
-        Scope::Got | Scope::Mint => None,
+        Scope::Got | Scope::Mint | Scope::Cert => None,
     };
-    let fill = |template: &crate::provider::Template| template.fill(&values, Encoding::Plain).ok();
-    let page = || {
-        loaded
-            .provider
-            .provider
-            .links
-            .iter()
-            .find(|link| link.kind == LinkKind::Revoke)
-            .and_then(|link| fill(&link.url))
-    };
-    loaded.provider.lifecycle.revoke.as_ref().and_then(fill).or_else(page)
+    template.fill(&values, Encoding::Plain).ok()
 }
 
 impl Report for Removed {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::complete;
 use super::house::House;
 use super::report::{Report, Reported};
+use crate::audit::{Deed, Event};
 use crate::credential::CredentialName;
 use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &RenameArgs, house: &House) -> Reported {
             .seen(format!("`{}` and `{}`", args.from, args.to))
             .hint(format!("keyward rename {} {}/NEW-PROFILE", args.from, args.from.provider())));
     }
-    house.in_stores(|store| store.rename(&args.from, &args.to))?;
+    let event = Event::done("rename", Deed::Renamed, Some(&args.from)).detail(format!("to {}", args.to));
+    house.doing(event, || house.in_stores(|store| store.rename(&args.from, &args.to)))?;
     Ok(Box::new(Renamed { from: args.from.clone(), to: args.to.clone() }))
 }
 

@@ -3,23 +3,28 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
+use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::check::{self as checking, Asking};
 use super::complete;
+use super::expiry::{self, Dates, Wish};
 use super::house::House;
 use super::look::Look;
 use super::report::{Report, Reported};
+use crate::audit::{Deed, Event};
 use crate::check::{self, Door, Options};
 use crate::credential::format::Answers;
 use crate::credential::{Credential, CredentialName};
 use crate::problem::{Kind, Problem, nearest};
 use crate::provider::catalog::Loaded;
 use crate::provider::{Effects, Provider, Status};
+use crate::secret::Secret;
 use crate::setup::{self, Given, Outside, Plan, Progress, Sources, Walked};
-use crate::store::{Entry, Store, StoreError, StoreKind, Summary};
+use crate::store::{End, Entry, Life, Store, StoreError, StoreKind, Summary};
 use crate::ui::ask::TerminalAsk;
 use crate::ui::{Ui, plain};
 use crate::verdict::{Record, Verdict};
@@ -35,7 +40,7 @@ use crate::verdict::{Record, Verdict};
 /// 5 limited, 4 inconclusive, 3 rejected, 6 malformed or missing.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  keyward setup zotero\n  keyward setup google/staging --var redirect_uri=docspace\n  keyward setup zotero --no-input --field api_key=@key.txt\n  pass show zotero | keyward setup zotero --field api_key=-\n  keyward setup aws-s3 --from-env --no-input --json"
+    after_help = "Examples:\n  keyward setup zotero\n  keyward setup google/staging --var redirect_uri=docspace\n  keyward setup zotero --no-input --field api_key=@key.txt\n  pass show zotero | keyward setup zotero --field api_key=-\n  keyward setup aws-s3 --from-env --no-input --json\n  keyward setup zotero --expires 90d"
 )]
 pub(crate) struct SetupArgs {
     /// The provider, such as `google`, or with a profile: `google/staging`
@@ -60,6 +65,29 @@ pub(crate) struct SetupArgs {
     /// Ask only for this field; keep the other stored values
     #[arg(long, value_name = "FIELD")]
     only: Vec<String>,
+    /// Walk only the part of this person, where it takes several
+    ///
+    /// `keyward provider show ID` names them. What others have is kept as it is stored.
+    #[arg(long = "as", value_name = "PERSON", conflicts_with = "only")]
+    persona: Option<String>,
+    /// When it ends: a date, a span such as `90d`, or `never`
+    ///
+    /// For what is stored already, and alone, it sets the end and asks for nothing. The end goes when a secret is replaced.
+    #[arg(long, value_name = "WHEN", value_parser = expiry::wish)]
+    expires: Option<Wish>,
+    #[command(flatten)]
+    saving: Saving,
+    /// The command that this is done for.
+    #[arg(skip = "setup")]
+    command: &'static str,
+    /// A value that was entered already: the field, and what it is.
+    #[arg(skip)]
+    entered: Option<(String, Secret)>,
+}
+
+/// How it is proven and when it is saved; shared with `edit`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Saving {
     /// Do not ask the service
     #[arg(long)]
     no_check: bool,
@@ -75,9 +103,28 @@ pub(crate) struct SetupArgs {
     asking: Asking,
 }
 
+impl SetupArgs {
+    /// `--only FIELD`, of which the value was entered already.
+    pub(crate) fn edited(name: CredentialName, field: String, value: Secret, saving: Saving) -> Self {
+        Self {
+            name,
+            fields: Vec::new(),
+            fields_from: None,
+            from_env: false,
+            vars: Vec::new(),
+            only: vec![field.clone()],
+            persona: None,
+            expires: None,
+            saving,
+            command: "edit",
+            entered: Some((field, value)),
+        }
+    }
+}
+
 /// A verdict under which saving may be asked for beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Acceptable {
+pub(crate) enum Acceptable {
     /// Saved anyway
     Limited,
     /// Also covers `unchecked`
@@ -87,6 +134,8 @@ enum Acceptable {
 struct SetUp {
     name: CredentialName,
     record: Record,
+    /// When it ends by all that is known, once it is saved.
+    end: Option<End>,
     store: StoreKind,
     place: String,
     saved: bool,
@@ -101,47 +150,87 @@ struct SetUp {
     notes: Vec<String>,
 }
 
+/// A part without values was walked, and nothing is stored yet.
+struct Advised(CredentialName);
+
+impl Report for Advised {
+    fn text(&self, _: &Ui) -> String {
+        format!("{}  this part has no values; nothing was saved\n", self.0)
+    }
+    fn json(&self) -> Value {
+        json!({ "schema": "keyward.setup/1", "saved": false, "result": null })
+    }
+    fn notes(&self, _: &Ui) -> Vec<String> {
+        vec![format!("next: the others walk theirs: `keyward provider show {}` names them", self.0.provider())]
+    }
+}
+
 /// Walks, asks, saves.
 pub(crate) fn run(args: &SetupArgs, house: &House) -> Reported {
+    let wished = args.expires.map(|wish| wish.end(house.clock.now())).transpose()?;
+    if let Some(end) = wished.filter(|_| gives_no_value(args))
+        && let Some(dated) = set_end(args, house, end)?
+    {
+        return Ok(Box::new(dated));
+    }
     let loaded = house.catalog()?.get(args.name.provider())?;
-    args.asking.validate(house)?;
+    args.saving.asking.validate(house)?;
     refuse_retired(&loaded.provider)?;
     house.trust_or_ask(&loaded)?;
     let stored = house.stored(&args.name)?;
-    let given = gather(args, house, &loaded.provider)?;
-    let mut checked = match enter(args, house, &loaded, given)? {
+    let walked = own_part(args, &loaded)?;
+    let given = gather(args, house, &walked.provider, stored.is_some())?;
+    let mut checked = match enter(args, house, &walked, given)? {
         Walked::Done { checked, .. } => checked,
         Walked::Quit => return Err(left(&args.name)),
     };
+    if checked.credential.fields.is_empty() && args.persona.is_some() {
+        return Ok(Box::new(Advised(args.name.clone())));
+    }
     house.ui.detail(1, &format!("provider file {}", loaded.rev));
-    let mut record = prove(args, house, &loaded.provider, &checked.credential)?;
-    while record.verdict == Verdict::Rejected && house.ui.may_ask() && !args.force {
+    let mut record = prove(args, house, &loaded.provider, &checked.credential, None)?;
+    while record.verdict == Verdict::Rejected && house.ui.may_ask() && !args.saving.force {
+        let refused_at = Some(Instant::now());
         house.ui.note(&format!("\n{}", checking::told(&record, 2, Look::of_stderr(&house.ui))));
         if !house.confirm("Enter it again?", true)? {
             break;
         }
-        checked = match again(args, house, &loaded, &checked.credential, &record.blame)? {
+        checked = match again(args, house, &walked, &checked.credential, &record.blame)? {
             Walked::Done { checked, .. } => checked,
             Walked::Quit => return Err(left(&args.name)),
         };
-        record = prove(args, house, &loaded.provider, &checked.credential)?;
+        record = prove(args, house, &loaded.provider, &checked.credential, refused_at)?;
     }
     let field = telling_field(&checked.credential);
     let kind = house.decide_store()?;
     let Decision { saved, is_told } = may_save(args, house, stored.as_ref(), &record)?;
     let store = if saved { house.open_for_saving(kind)? } else { house.open(kind)? };
-    if saved {
-        save(house, store, &loaded, checked.credential, &record)?;
+    let mut notes: Vec<String> =
+        checked.remarks.iter().map(|remark| format!("note: {}: {}", remark.label, remark.text)).collect();
+    let mut end = None;
+    let event = |deed| {
+        let fields = checked.credential.fields.keys().map(String::as_str);
+        Event::done(args.command, deed, Some(&args.name)).of(fields)
+    };
+    if !saved && record.verdict != Verdict::Unchecked {
+        house.log(&[event(Deed::Checked).ended(record.verdict.word())]);
     }
-    let notes = checked.remarks.iter().map(|remark| format!("{}: {}", remark.label, remark.text)).collect();
+    if saved {
+        let event = event(Deed::Saved).ended(record.verdict.word()).detail(format!("in the {}", kind.word()));
+        let save = || save(house, store, &loaded, checked.credential.clone(), &record, wished);
+        let dates = house.doing(event, save)?;
+        end = dates.life.first();
+        notes.extend(dates.dropped.map(|dropped| expiry::dropped_note(&args.name.to_string(), dropped)));
+    }
     Ok(Box::new(SetUp {
         name: args.name.clone(),
         record,
+        end,
         store: kind,
         place: store.place(),
         saved,
         is_told,
-        no_check: args.no_check,
+        no_check: args.saving.no_check,
         replaces_good: replaces_good(stored.as_ref()),
         field,
         notes,
@@ -173,8 +262,27 @@ fn refuse_retired(provider: &Provider) -> Result<(), Problem> {
     Err(problem.hint("stored values can still be read, exported and removed"))
 }
 
+/// What is walked: all of it, or the part of the person that `--as` names.
+fn own_part(args: &SetupArgs, loaded: &Loaded) -> Result<Loaded, Problem> {
+    let Some(id) = &args.persona else { return Ok(loaded.clone()) };
+    let provider = &loaded.provider;
+    if provider.persona(id).is_some() {
+        // How far one person has come says nothing about another.
+        let rev = format!("{} as {id}", loaded.rev);
+        return Ok(Loaded { provider: setup::part(provider, id), rev, origin: loaded.origin.clone() });
+    }
+    let known = || provider.persona.iter().map(|persona| persona.id.as_str());
+    let what = format!("the set-up of {} has no part for `{}`", provider.id(), plain(id));
+    let problem = Problem::new(Kind::NotFound, "no-such-persona", what);
+    Err(match nearest(id, known()) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None if provider.persona.is_empty() => problem.hint("one person does all of it: leave `--as` out"),
+        None => problem.hint(format!("there are: {}", known().collect::<Vec<_>>().join(", "))),
+    })
+}
+
 /// Values from flags, files and the environment.
-fn gather(args: &SetupArgs, house: &House, provider: &Provider) -> Result<Given, Problem> {
+fn gather(args: &SetupArgs, house: &House, provider: &Provider, is_stored: bool) -> Result<Given, Problem> {
     let wanted = Sources {
         field: args.fields.clone(),
         fields_from: args.fields_from.clone(),
@@ -185,14 +293,25 @@ fn gather(args: &SetupArgs, house: &House, provider: &Provider) -> Result<Given,
     let mut stdin = io::stdin();
     let stdin_is_terminal = stdin.is_terminal();
     let mut given = setup::gather(provider, &wanted, Outside { env: &look_up, stdin: &mut stdin, stdin_is_terminal })?;
+    if let Some((field, value)) = &args.entered {
+        given.origins.insert(field.clone(), "the editor".to_owned());
+        given.answers.fields.insert(field.clone(), value.clone());
+    }
     if !args.only.is_empty() {
-        keep_others(args, house, provider, &mut given)?;
+        known_fields(args, provider)?;
+        keep_stored(args, house, &mut given, &|id| !args.only.iter().any(|only| only == id))?;
+    } else if let Some(persona) = args.persona.as_ref().filter(|_| is_stored) {
+        let is_other = |id: &str| {
+            let whose = provider.field(id).and_then(|field| field.persona.as_ref());
+            whose.is_some_and(|whose| whose != persona)
+        };
+        keep_stored(args, house, &mut given, &is_other)?;
     }
     Ok(given)
 }
 
-/// With `--only`, the other values are those that are stored.
-fn keep_others(args: &SetupArgs, house: &House, provider: &Provider, given: &mut Given) -> Result<(), Problem> {
+/// `--only` names fields that there are.
+fn known_fields(args: &SetupArgs, provider: &Provider) -> Result<(), Problem> {
     let known = || provider.field.iter().map(|field| field.id.as_str());
     if let Some(unknown) = args.only.iter().find(|id| provider.field(id).is_none()) {
         let problem = Problem::new(
@@ -205,10 +324,20 @@ fn keep_others(args: &SetupArgs, house: &House, provider: &Provider, given: &mut
             None => problem.hint(format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
         });
     }
+    Ok(())
+}
+
+/// Takes over the stored values of the fields that `is_kept` names, and the variables.
+fn keep_stored(
+    args: &SetupArgs,
+    house: &House,
+    given: &mut Given,
+    is_kept: &dyn Fn(&str) -> bool,
+) -> Result<(), Problem> {
     let entry = house.in_stores(|store| store.load(&args.name))?;
     let stored = Answers::from(&entry.credential);
     for (id, value) in stored.fields {
-        if !args.only.contains(&id) && !given.answers.fields.contains_key(&id) {
+        if is_kept(&id) && !given.answers.fields.contains_key(&id) {
             given.origins.insert(id.clone(), "the store".to_owned());
             given.answers.fields.insert(id, value);
         }
@@ -221,7 +350,7 @@ fn keep_others(args: &SetupArgs, house: &House, provider: &Provider, given: &mut
 
 /// The values: asked for in a terminal, else only what was given.
 fn enter(args: &SetupArgs, house: &House, loaded: &Loaded, given: Given) -> Result<Walked, Problem> {
-    if !house.ui.may_ask() {
+    if !house.ui.may_ask() || args.entered.is_some() {
         // Everything is complete before a store is decided on or made.
         let checked = setup::collect(&loaded.provider, &args.name, &given)?;
         house.decide_store()?;
@@ -272,19 +401,25 @@ fn plan<'a>(
 }
 
 /// Asks the service, unless nobody is to be asked.
-fn prove(args: &SetupArgs, house: &House, provider: &Provider, credential: &Credential) -> Result<Record, Problem> {
-    if args.no_check {
+fn prove(
+    args: &SetupArgs,
+    house: &House,
+    provider: &Provider,
+    credential: &Credential,
+    refused_at: Option<Instant>,
+) -> Result<Record, Problem> {
+    if args.saving.no_check {
         return Ok(Record::unasked(Verdict::Unchecked, "no-check", house.clock.now()));
     }
     let consent = consent(args, house, provider)?;
-    let options: Options = args.asking.options(house, provider.id(), consent)?;
+    let options = Options { refused_at, ..args.saving.asking.options(house, provider.id(), consent)? };
     house.ui.note(&format!("Asking {} …", provider.provider.name));
     Ok(check::ask(provider, credential, Door::shared(), &options, &*house.clock))
 }
 
 /// Which effects are allowed: those of `--allow`, or what the operator says.
 fn consent(args: &SetupArgs, house: &House, provider: &Provider) -> Result<Effects, Problem> {
-    let usual = args.asking.allow.unwrap_or(Effects::IssuesToken).max(Effects::IssuesToken);
+    let usual = args.saving.asking.allow.unwrap_or(Effects::IssuesToken).max(Effects::IssuesToken);
     let strongest = provider.check.iter().map(|check| check.effects).max().unwrap_or(Effects::None);
     if strongest <= usual || !house.ui.may_ask() {
         return Ok(usual);
@@ -310,7 +445,7 @@ fn may_save(args: &SetupArgs, house: &House, stored: Option<&Summary>, record: &
     let untold = |saved| Ok(Decision { saved, is_told: false });
     match record.verdict {
         Verdict::Accepted | Verdict::Limited => untold(true),
-        _ if args.force => {
+        _ if args.saving.force => {
             house.ui.always(&format!(
                 "warning: --force: saving although the verdict is {} ({})",
                 record.verdict.word(),
@@ -320,9 +455,9 @@ fn may_save(args: &SetupArgs, house: &House, stored: Option<&Summary>, record: &
         }
         Verdict::Rejected => Ok(Decision { saved: false, is_told: house.ui.may_ask() }),
         Verdict::Malformed => untold(false),
-        Verdict::Unchecked if args.no_check && !replaces_good => untold(true),
+        Verdict::Unchecked if args.saving.no_check && !replaces_good => untold(true),
         Verdict::Inconclusive | Verdict::Unchecked
-            if args.accept.contains(&Acceptable::Inconclusive) && !replaces_good =>
+            if args.saving.accept.contains(&Acceptable::Inconclusive) && !replaces_good =>
         {
             untold(true)
         }
@@ -353,41 +488,116 @@ fn save(
     loaded: &Loaded,
     credential: Credential,
     record: &Record,
-) -> Result<(), Problem> {
+    wished: Option<Option<DateTime<Utc>>>,
+) -> Result<Dates, Problem> {
     let now = house.clock.now();
-    let created_at = match store.show(&credential.name) {
-        Ok(before) => before.created_at,
-        Err(StoreError::NotFound { .. }) => now,
-        Err(error) => return Err(error.into()),
-    };
-    let lifetimes = loaded
-        .provider
-        .field
-        .iter()
-        .filter(|field| credential.fields.contains_key(&field.id))
-        .filter_map(|field| field.ttl_days);
-    let by_file = lifetimes.min().map(|days| now + chrono::TimeDelta::days(days.into()));
-    let expires_at = record.expires_at.or(by_file);
+    let before = before(store, &credential.name)?;
+    let dates = expiry::dates(&loaded.provider, &credential, before.as_ref(), record, wished, now);
     let entry = Entry {
         credential,
         provider_rev: loaded.rev.clone(),
-        created_at,
-        updated_at: now,
-        expires_at,
+        created_at: dates.created_at,
+        updated_at: dates.updated_at,
+        expires_at: dates.life.first().map(|end| end.at),
+        life: dates.life.clone(),
         record: Some(record.clone().after(None)),
     };
-    Ok(store.save(&entry)?)
+    store.save(&entry)?;
+    Ok(dates)
+}
+
+/// What is stored under that name. Of what is damaged the dates are known: to save it again is the way out.
+fn before(store: &dyn Store, name: &CredentialName) -> Result<Option<Entry>, Problem> {
+    match store.load(name) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(damaged @ StoreError::Damaged { .. }) => {
+            let summary = store.show(name).map_err(|_| damaged)?;
+            let life = Life { operator: summary.life.operator, ..Life::default() };
+            Ok(Some(Entry {
+                credential: Credential::new(name.clone()),
+                provider_rev: summary.provider_rev,
+                created_at: summary.created_at,
+                updated_at: summary.updated_at,
+                expires_at: life.operator,
+                life,
+                record: None,
+            }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether nothing was given that could be a value, nor a field to be asked for.
+fn gives_no_value(args: &SetupArgs) -> bool {
+    args.fields.is_empty()
+        && args.fields_from.is_none()
+        && !args.from_env
+        && args.vars.is_empty()
+        && args.only.is_empty()
+        && args.persona.is_none()
+}
+
+/// Sets the end of what is stored and nothing else. Nothing when nothing is stored.
+fn set_end(args: &SetupArgs, house: &House, end: Option<DateTime<Utc>>) -> Result<Option<Dated>, Problem> {
+    if house.stored(&args.name)?.is_none() {
+        return Ok(None);
+    }
+    let (store, mut entry) = house.in_stores(|store| Ok((store.kind(), store.load(&args.name)?)))?;
+    if let (None, Some(known)) = (entry.life.first(), entry.end()) {
+        entry.life.set(known.by, Some(known.at));
+    }
+    entry.life.operator = end;
+    entry.expires_at = entry.life.first().map(|end| end.at);
+    let event = Event::done("setup --expires", Deed::Saved, Some(&args.name));
+    let event = event.detail(end.map_or("no end".to_owned(), |end| format!("ends {}", super::show::time(end))));
+    house.doing(event, || Ok(house.open(store)?.save(&entry)?))?;
+    Ok(Some(Dated { name: args.name.clone(), store, end: entry.end(), now: house.clock.now() }))
+}
+
+/// The end of a stored credential was set.
+struct Dated {
+    name: CredentialName,
+    store: StoreKind,
+    end: Option<End>,
+    now: DateTime<Utc>,
+}
+
+impl Report for Dated {
+    fn text(&self, _: &Ui) -> String {
+        match self.end {
+            Some(end) => {
+                let (word, rest) = expiry::told(end, self.now);
+                format!("{}  {word} {rest}\n", self.name)
+            }
+            None => format!("{}  no end is known\n", self.name),
+        }
+    }
+    fn json(&self) -> Value {
+        json!({
+            "schema": "keyward.setup/1",
+            "saved": true,
+            "store": self.store,
+            "result": null,
+            "expires_at": self.end.map(|end| super::show::time(end.at)),
+            "expires_by": self.end.map(|end| end.by),
+        })
+    }
 }
 
 impl Report for SetUp {
     fn text(&self, ui: &Ui) -> String {
         let name = self.name.to_string();
-        let mut verdict = checking::told(&self.record, 2, Look::of_stdout(ui));
+        // Once it is saved the end is told below, with who says so.
+        let expires_at = self.record.expires_at.filter(|_| self.end.is_none());
+        let mut verdict = checking::told(&Record { expires_at, ..self.record.clone() }, 2, Look::of_stdout(ui));
         if self.is_told && ui.out_is_watched() {
             verdict.truncate(verdict.find('\n').map_or(0, |end| end + 1));
         }
         if self.saved {
-            format!("{name}  {verdict}  saved in the {}, {}\n", self.store.word(), self.place)
+            let end = self.end.map(|end| expiry::told(end, self.record.checked_at));
+            let end = end.map(|(word, rest)| format!("  {word}: {rest}\n")).unwrap_or_default();
+            format!("{name}  {verdict}{end}  saved in the {}, {}\n", self.store.word(), self.place)
         } else {
             format!("{name}  {verdict}  not saved\n")
         }
@@ -399,13 +609,13 @@ impl Report for SetUp {
             "saved": self.saved,
             "store": self.store,
             "place": self.place,
-            "notes": self.notes,
-            "result": checking::result_json(&self.name, &self.record),
+            "notes": self.notes.iter().map(|note| note.trim_start_matches("note: ")).collect::<Vec<_>>(),
+            "result": checking::result_json(&self.name, &self.record, self.end),
         })
     }
 
     fn notes(&self, _: &Ui) -> Vec<String> {
-        let mut notes: Vec<String> = self.notes.iter().map(|note| format!("note: {note}")).collect();
+        let mut notes: Vec<String> = self.notes.clone();
         if self.saved {
             let (name, field) = (&self.name, &self.field);
             notes.push(format!("next: `keyward get {name} {field}`, or `keyward exec {name} -- CMD`"));

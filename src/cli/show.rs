@@ -1,14 +1,15 @@
 //! `show`: one stored credential, masked.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::complete;
 use super::house::House;
 use super::look::Look;
 use super::report::{Report, Reported};
+use crate::audit::{Deed, Event};
 use crate::credential::{CredentialName, Value as FieldValue};
-use crate::store::{StoreKind, Summary};
+use crate::store::{Entry, StoreKind, Summary};
 use crate::ui::{Dress, Ui, plain};
 use crate::verdict::Verdict;
 
@@ -36,11 +37,21 @@ struct Shown {
 
 /// Reads one summary, and the secrets when they are to be revealed.
 pub(crate) fn run(args: &ShowArgs, house: &House) -> Reported {
-    let (store, summary, entry) = house.in_stores(|store| {
-        let summary = store.show(&args.name)?;
-        let entry = if args.reveal { Some(store.load(&args.name)?) } else { None };
-        Ok((store.kind(), summary, entry))
-    })?;
+    let read = || {
+        house.in_stores(|store| {
+            let summary = store.show(&args.name)?;
+            let entry = if args.reveal { Some(store.load(&args.name)?) } else { None };
+            Ok((store.kind(), summary, entry))
+        })
+    };
+    let (store, summary, entry) = if args.reveal {
+        let names = |(_, summary, _): &(StoreKind, Summary, Option<Entry>)| {
+            summary.field_names().into_iter().map(str::to_owned).collect()
+        };
+        house.reading(Event::done("show --reveal", Deed::Read, Some(&args.name)), read, names)?
+    } else {
+        read()?
+    };
     let fields = summary
         .field_names()
         .into_iter()
@@ -74,7 +85,7 @@ impl Report for Shown {
         let mut value = summary_json(self.store, &self.summary);
         value["schema"] = "keyward.show/1".into();
         if self.revealed {
-            let fields: serde_json::Map<String, Value> = self
+            let fields: Map<String, Value> = self
                 .fields
                 .iter()
                 // To stdout: `--reveal` asked for it.
@@ -115,9 +126,15 @@ impl Shown {
             }
             None => row("verdict", Verdict::Unchecked.word()),
         }
-        self.summary.expires_at.iter().for_each(|at| row("expires", &day(*at)));
+        if let Some(end) = self.summary.end() {
+            row("expires", &format!("{} ({})", day(end.at), end.by.phrase()));
+        }
         row("created", &day(self.summary.created_at));
         row("updated", &day(self.summary.updated_at));
+        let entered = self.summary.sealed.iter().map(|field| (field, self.summary.entered(field)));
+        for (field, at) in entered.filter(|(_, at)| *at != self.summary.created_at) {
+            row("entered", &format!("{} ({field})", day(at)));
+        }
         row("store", self.store.word());
         let word = self.summary.record.as_ref().map_or(Verdict::Unchecked, |record| record.verdict);
         text.replacen(word.word(), &ui.paint(verdict_dress(word), word.word()), 1)
@@ -154,9 +171,18 @@ pub(crate) fn summary_json(store: StoreKind, summary: &Summary) -> Value {
         "vars": summary.vars,
         "created_at": time(summary.created_at),
         "updated_at": time(summary.updated_at),
-        "expires_at": summary.expires_at.map(time),
+        "entered_at": entered_json(summary),
+        "expires_at": summary.end().map(|end| time(end.at)),
+        "expires_by": summary.end().map(|end| end.by),
+        "ends": summary.life.ends().map(|end| (end.by.word().to_owned(), time(end.at).into())).collect::<Map<_, _>>(),
         "check": summary.record,
     })
+}
+
+/// When each value was entered.
+fn entered_json(summary: &Summary) -> Map<String, Value> {
+    let fields = summary.field_names().into_iter();
+    fields.map(|field| (field.to_owned(), time(summary.entered(field)).into())).collect()
 }
 
 /// RFC 3339 in UTC, whole seconds.

@@ -1,6 +1,7 @@
 //! `provider lint|test|schema|new|trust`: for those who write provider files.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,13 +10,13 @@ use crate::check;
 use crate::cli::complete;
 use crate::cli::house::House;
 use crate::cli::report::{Report, Reported, Verbatim};
-use crate::credential::format::accept;
+use crate::credential::format;
+use crate::paths::replace_own;
 use crate::problem::{Kind, Problem};
-use crate::provider::catalog::{self, Catalog, Loaded};
-use crate::provider::lint::{self, Finding};
-use crate::provider::parse::parse;
+use crate::provider::catalog::{self, Catalog, CatalogError, Loaded, Origin, Sidecar};
+use crate::provider::lint::Finding;
+use crate::provider::parse::{Fault, Place, parse};
 use crate::provider::schema;
-use crate::provider::{Field, Provider};
 use crate::ui::{Ui, counted};
 
 /// Check provider files strictly, with line and column
@@ -38,32 +39,61 @@ pub(crate) fn lint(args: &LintArgs, house: &House) -> Reported {
     let texts = if args.files.is_empty() {
         all_texts(house.catalog()?)?
     } else {
-        let read = |path: &PathBuf| Ok((path.display().to_string(), catalog::read(path)?));
-        args.files.iter().map(read).collect::<Result<_, Problem>>()?
+        args.files.iter().map(|path| Text::read(path)).collect::<Result<_, Problem>>()?
     };
-    let findings = texts.iter().flat_map(|(file, text)| findings(file, text)).collect();
+    let findings = texts.iter().flat_map(Text::findings).collect();
     Ok(Box::new(Linted { files: texts.len(), findings }))
 }
 
-/// Name and text of every provider file that is in force.
-fn all_texts(catalog: &Catalog) -> Result<Vec<(String, String)>, Problem> {
-    let mut texts = Vec::new();
-    for id in catalog.ids() {
-        texts.push(match catalog.outside(id) {
-            Some(path) => (path.display().to_string(), catalog::read(path)?),
-            None => (format!("{id}.toml"), Catalog::built_in_text(id).unwrap_or_default().to_owned()),
-        });
-    }
-    Ok(texts)
+/// Every provider file that is in force.
+fn all_texts(catalog: &Catalog) -> Result<Vec<Text>, Problem> {
+    let text = |id: &str| match catalog.outside(id) {
+        Some(path) => Text::read(path),
+        None => Ok(Text {
+            file: format!("{id}.toml"),
+            text: Catalog::built_in_text(id).unwrap_or_default().to_owned(),
+            origin: Origin::BuiltIn,
+        }),
+    };
+    catalog.ids().into_iter().map(text).collect()
 }
 
-/// What is wrong in one file, samples held to the same rules as what an operator enters.
-fn findings(file: &str, text: &str) -> Vec<Finding> {
-    let provider: Option<Provider> = parse(file, text).ok();
-    let is_accepted =
-        |field: &Field, sample: &str| provider.as_ref().is_none_or(|provider| accept(provider, field, sample).is_ok());
-    let fits = |field: &Field, sample: &str| lint::fits(field, sample) && is_accepted(field, sample);
-    lint::lint_with(file, text, &fits)
+/// A file that is looked at strictly.
+struct Text {
+    file: String,
+    text: String,
+    origin: Origin,
+}
+
+impl Text {
+    fn read(path: &Path) -> Result<Self, Problem> {
+        let text = catalog::read(path)?;
+        Ok(Self { file: path.display().to_string(), text, origin: Origin::File(path.to_owned()) })
+    }
+
+    /// What is wrong in it and in its translations.
+    fn findings(&self) -> Vec<Finding> {
+        let mut all = format::lint(&self.file, &self.text);
+        if let Ok(provider) = parse(&self.file, &self.text) {
+            let loaded = Loaded { provider, rev: String::new(), origin: self.origin.clone() };
+            all.extend(Sidecar::all(&loaded).iter().flat_map(|sidecar| translated(&loaded, sidecar)));
+        }
+        all
+    }
+}
+
+/// What is wrong in a translation.
+fn translated(loaded: &Loaded, sidecar: &Sidecar) -> Vec<Finding> {
+    match sidecar.read() {
+        Ok(translation) => {
+            let inherited = catalog::inherited(&loaded.provider, &sidecar.language);
+            translation.lint(&sidecar.file, &loaded.provider, &inherited)
+        }
+        Err(CatalogError::Form(Fault { file, at, what, hint })) => vec![Finding { file, at, what, hint }],
+        Err(error) => {
+            vec![Finding { file: sidecar.file.clone(), at: Place(None), what: error.to_string(), hint: None }]
+        }
+    }
 }
 
 impl Report for Linted {
@@ -205,6 +235,59 @@ impl Report for Made {
     }
 }
 
+/// Write what is missing in the translation of a provider file
+///
+/// Beside the file, in `i18n/LANG/ID.toml`: every text that has no translation, or one of an older text, gets its place
+/// below the original. What is translated stays.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  keyward provider translate acme --lang de")]
+pub(crate) struct TranslateArgs {
+    /// The provider: a file of your own
+    #[arg(value_name = "ID", add = complete::providers())]
+    id: String,
+}
+
+struct Scaffolded {
+    path: PathBuf,
+    left: usize,
+}
+
+/// Brings a sidecar up to date, but for the translating.
+pub(crate) fn translate(args: &TranslateArgs, house: &House) -> Reported {
+    let usage = |what: String| Problem::new(Kind::Usage, "cannot-translate", what);
+    let language = house
+        .language()
+        .ok_or_else(|| usage("it is not said into which language".into()).hint("such as `--lang de`"))?;
+    let loaded = house.catalog()?.original(&args.id)?;
+    let sidecar = Sidecar::of(&loaded, &language);
+    let Some((sidecar, path)) = sidecar.as_ref().and_then(|sidecar| Some((sidecar, sidecar.path()?))) else {
+        return Err(
+            usage(format!("`{}` is built in", args.id)).hint("name the folder of its file with --providers DIR")
+        );
+    };
+    let translation = sidecar.read()?;
+    let inherited = catalog::inherited(&loaded.provider, &language);
+    let text = translation.scaffold(&loaded.provider, &inherited);
+    let unwritable = |error: io::Error| {
+        Problem::new(Kind::Store, "unwritable", format!("cannot write {}", path.display())).seen(error.to_string())
+    };
+    replace_own(path, text.as_bytes()).map_err(unwritable)?;
+    let left = translation.lint(&sidecar.file, &loaded.provider, &inherited).len();
+    Ok(Box::new(Scaffolded { path: path.to_owned(), left }))
+}
+
+impl Report for Scaffolded {
+    fn text(&self, _: &Ui) -> String {
+        format!("{}\n", self.path.display())
+    }
+    fn json(&self) -> Value {
+        json!({ "schema": "keyward.provider-translate/1", "file": self.path.display().to_string(), "left": self.left })
+    }
+    fn notes(&self, _: &Ui) -> Vec<String> {
+        vec![format!("{} left; `keyward provider lint` names them", counted(self.left, "text"))]
+    }
+}
+
 /// Let a provider file of your own send secrets to the hosts that it names
 ///
 /// It is trusted as it is now: one changed byte asks again.
@@ -233,8 +316,9 @@ pub(crate) fn trust(args: &TrustArgs, house: &House) -> Reported {
 pub(crate) fn hosts(loaded: &Loaded) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for check in &loaded.provider.check {
-        let urls = [check.request.as_ref().map(|request| &request.url), check.auth.token_url.as_ref()];
-        for url in urls.into_iter().flatten() {
+        let auth = [check.auth.token_url.as_ref(), check.auth.authorize_url.as_ref()];
+        let urls = auth.into_iter().chain([check.request.as_ref().map(|request| &request.url)]);
+        for url in urls.flatten() {
             let source = url.source();
             let after = source.find("://").map_or(0, |at| at + 3);
             let end = source[after..].find('/').map_or(source.len(), |at| after + at);

@@ -59,7 +59,7 @@ impl Report for Listed {
             table::render(&["id", "service"], &rows, width)
         };
         let (head, rows) = text.split_once('\n').unwrap_or((&text, ""));
-        format!("{}\n{rows}\n", ui.paint(Dress::Dim, head))
+        format!("{}\n{rows}", ui.paint(Dress::Dim, head))
     }
 
     fn json(&self) -> Value {
@@ -95,11 +95,16 @@ impl Report for Listed {
             "{}{when}; `keyward provider show ID` shows the steps",
             counted(self.providers.len(), "service")
         )];
-        for about in self.providers.iter().map(|loaded| &loaded.provider.provider) {
-            if about.status != Status::Active {
-                let (id, word) = (&about.id, about.status.word());
-                notes.push(format!("{id} is {word}: `keyward provider show {id}` says what changes"));
+        for status in [Status::Degraded, Status::ExistingOnly, Status::Retired] {
+            let about = self.providers.iter().map(|loaded| &loaded.provider.provider);
+            let ids: Vec<&str> = about.filter(|about| about.status == status).map(|about| &*about.id).collect();
+            if !ids.is_empty() {
+                notes.push(format!("{}: {}; their pages say what changes", status.word(), ids.join(", ")));
             }
+        }
+        let old = self.old();
+        if !old.is_empty() {
+            notes.push(format!("not reviewed for long: {}; their consoles may look different", old.join(", ")));
         }
         notes.extend(self.wrong.iter().map(|why| format!("warning: {why}")));
         notes
@@ -109,31 +114,27 @@ impl Report for Listed {
 impl Listed {
     fn full_row(&self, loaded: &Loaded) -> Vec<String> {
         let about = &loaded.provider.provider;
-        let old = if self.is_old(loaded) { " (old)" } else { "" };
         vec![
             about.id.clone(),
             format!("{}: {}{}", about.name, about.summary, from(&loaded.origin)),
             about.category.word().to_owned(),
             about.status.word().to_owned(),
-            format!("{}{old}", loaded.provider.provenance.reviewed),
+            loaded.provider.provenance.reviewed.clone(),
         ]
     }
 
-    /// Status and review only where they are worth a look.
+    /// The status only where it is worth a look.
     fn short_row(&self, loaded: &Loaded) -> Vec<String> {
         let about = &loaded.provider.provider;
         let status = if about.status == Status::Active { String::new() } else { format!(" ({})", about.status.word()) };
-        let old = if self.is_old(loaded) {
-            format!(" (reviewed {})", loaded.provider.provenance.reviewed)
-        } else {
-            String::new()
-        };
-        let service = format!("{}: {}{status}{old}{}", about.name, about.summary, from(&loaded.origin));
+        let service = format!("{}: {}{status}{}", about.name, about.summary, from(&loaded.origin));
         vec![about.id.clone(), service]
     }
 
-    fn is_old(&self, loaded: &Loaded) -> bool {
-        is_old(&loaded.provider.provenance, self.today)
+    /// Those that were not looked at for longer than their files allow.
+    fn old(&self) -> Vec<&str> {
+        let old = self.providers.iter().filter(|loaded| is_old(&loaded.provider.provenance, self.today));
+        old.map(|loaded| loaded.provider.id()).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod author;
 mod list;
+mod probe;
 mod show;
 
 use clap::Subcommand;
@@ -23,6 +24,8 @@ pub(crate) enum ProviderCommand {
     #[command(after_help = "Examples:\n  keyward provider schema > provider.schema.json")]
     Schema,
     New(author::NewArgs),
+    Probe(probe::ProbeArgs),
+    Translate(author::TranslateArgs),
     Trust(author::TrustArgs),
 }
 
@@ -35,6 +38,8 @@ pub(crate) fn run(command: &ProviderCommand, house: &House) -> Reported {
         ProviderCommand::Test(args) => author::test(args, house),
         ProviderCommand::Schema => author::schema(),
         ProviderCommand::New(args) => author::new(args, house),
+        ProviderCommand::Probe(args) => probe::run(args, house),
+        ProviderCommand::Translate(args) => author::translate(args, house),
         ProviderCommand::Trust(args) => author::trust(args, house),
     }
 }

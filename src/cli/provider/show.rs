@@ -15,7 +15,7 @@ use crate::credential::format::settle_vars;
 use crate::provider::Scope as Right;
 use crate::provider::catalog::{Loaded, Origin};
 use crate::provider::template::{Encoding, Scope};
-use crate::provider::{Effects, Field, LinkKind, Provider, Step, Template, Var, When};
+use crate::provider::{Change, Effects, Field, LinkKind, Provider, Status, Step, Template, Var, When};
 use crate::setup::source::{Outside, Sources, gather};
 use crate::ui::{Dress, Ui, plain};
 
@@ -58,7 +58,7 @@ fn step_values(vars: &BTreeMap<String, String>) -> impl Fn(Scope, &str) -> Optio
     |scope, id| match scope {
         Scope::Var => Some(vars.get(id).cloned().unwrap_or_else(|| format!("<{id}>"))),
         Scope::Field => Some(format!("<{id}>")),
-        Scope::Got | Scope::Mint => None,
+        Scope::Got | Scope::Mint | Scope::Cert => None,
     }
 }
 
@@ -75,12 +75,16 @@ impl Report for Shown {
         };
         section("Status", status(provider, self.today, look));
         let steps = (1..).zip(&provider.step).map(|(number, step)| numbered(provider, step, number, &values, look));
+        let people = provider.persona.iter();
+        let people = people.map(|one| item(&format!("{} – {}: `--as {0}` walks this part", one.id, one.label), look));
+        section("Who does it", people.collect());
         section("Steps", steps.collect::<Vec<_>>().join("\n"));
         section("Variables", provider.var.iter().map(|var| self.var_line(var, look)).collect());
-        section("Fields", provider.field.iter().map(|field| field_line(field, look)).collect());
+        section("Fields", provider.field.iter().map(|field| field_line(provider, field, self.today, look)).collect());
         let scopes = provider.scope.iter().map(|scope| {
             let name = scope.label.as_deref().unwrap_or(&scope.id);
-            item(&format!("{name}{} – {}", optional(scope), scope.why), look)
+            let text = item(&format!("{name}{} – {}", optional(scope), scope.why), look);
+            text + &state(scope.status, scope.change.as_ref(), self.today, look)
         });
         section("Scopes", scopes.collect());
         section("What is proven", proofs(provider, look));
@@ -91,17 +95,17 @@ impl Report for Shown {
             provider.provenance.corrects.iter().map(|line| item(line, look)).collect(),
         );
         section("Links", links(provider, &values));
-        section("Sources", sources(provider, look));
-        if self.is_old {
-            text.push_str(&format!(
-                "\nLast reviewed {}: older than it should be; look twice.\n",
-                provider.provenance.reviewed
-            ));
-        }
+        section(&format!("Sources, last reviewed {}", provider.provenance.reviewed), sources(provider, look));
         if let Origin::File(path) = &self.loaded.origin {
             text.push_str(&format!("\nThis is your own file: {}\n", path.display()));
         }
         text
+    }
+
+    fn notes(&self, _: &Ui) -> Vec<String> {
+        let reviewed = &self.loaded.provider.provenance.reviewed;
+        let old = format!("note: last reviewed {reviewed}, which is long ago; the console may look different");
+        self.is_old.then_some(old).into_iter().collect()
     }
 
     fn json(&self) -> Value {
@@ -115,7 +119,8 @@ impl Report for Shown {
                 let paste: Vec<Value> = step.paste.iter().map(|paste| json!({ "label": paste.label, "value": fill(&paste.value) })).collect();
                 let links: Vec<String> = step.links.iter().map(|link| fill(&link.url)).collect();
                 json!({ "id": step.id, "text": fill(&step.text), "warning": step.warning.as_ref().map(fill), "paste": paste,
-                        "links": links, "scopes": step.scopes, "capture": step.capture, "when": step.when })
+                        "links": links, "scopes": step.scopes, "capture": step.capture, "when": step.when,
+                        "persona": step.persona })
             })
             .collect();
         let fields: Vec<Value> = provider
@@ -123,19 +128,21 @@ impl Report for Shown {
             .iter()
             .map(|field| {
                 json!({ "id": field.id, "label": field.label, "help": field.help, "kind": field.kind, "secret": field.secret,
-                        "required": field.required, "env": field.env, "target": field.target, "when": field.when })
+                        "required": field.required, "env": field.env, "target": field.target, "when": field.when,
+                        "status": field.status, "change": field.change, "persona": field.persona })
             })
             .collect();
         let scopes: Vec<Value> = provider
             .scope
             .iter()
-            .map(|scope| json!({ "id": scope.id, "label": scope.label, "why": scope.why, "required": scope.required, "verified": scope.verify.is_some() }))
+            .map(|scope| json!({ "id": scope.id, "label": scope.label, "why": scope.why, "required": scope.required, "verified": scope.verify.is_some(),
+                                 "status": scope.status, "change": scope.change }))
             .collect();
         let about = &provider.provider;
         json!({
             "schema": "keyward.provider-show/1",
             "id": about.id, "name": about.name, "summary": about.summary, "category": about.category, "status": about.status,
-            "change": about.change, "vars": self.vars, "steps": steps, "fields": fields, "scopes": scopes,
+            "change": about.change, "extends": provider.extends, "personas": provider.persona, "vars": self.vars, "steps": steps, "fields": fields, "scopes": scopes,
             "corrects": provider.provenance.corrects, "sources": provider.provenance.source,
             "reviewed": provider.provenance.reviewed, "rev": self.loaded.rev, "file": file(&self.loaded.origin),
         })
@@ -180,7 +187,8 @@ fn numbered(
 ) -> String {
     let fill = |template: &Template| template.fill(values, Encoding::Plain).unwrap_or_default();
     let only = step.when.as_ref().map(|when| format!("(only when {}) ", when_words(when))).unwrap_or_default();
-    let mut text = look.lines(&format!("{only}{}", fill(&step.text)), &format!("{number:>3}. "), "     ");
+    let who = person(provider, step.persona.as_deref()).map(|who| format!("{who}: ")).unwrap_or_default();
+    let mut text = look.lines(&format!("{only}{who}{}", fill(&step.text)), &format!("{number:>3}. "), "     ");
     if let Some(warning) = &step.warning {
         text.push_str(&look.lines(&fill(warning), "     ! ", "       "));
     }
@@ -192,15 +200,22 @@ fn numbered(
         text.push_str(&format!("{}\n", plain(&fill(&paste.value))));
     }
     for id in &step.scopes {
-        if let Some(scope) = provider.scope.iter().find(|scope| scope.id == *id) {
+        if let Some(scope) = provider.scope.iter().find(|scope| scope.id == *id && !scope.is_retired()) {
             let name = scope.label.as_deref().unwrap_or(id);
             text.push_str(&look.lines(&format!("{name}{}", optional(scope)), "     ☐ ", "       "));
         }
     }
-    if !step.capture.is_empty() {
-        text.push_str(&look.lines(&format!("Gives: {}", step.capture.join(", ")), "     ", "     "));
+    let is_given = |id: &&String| provider.field(id).is_some_and(|field| !field.is_retired());
+    let given: Vec<&str> = step.capture.iter().filter(is_given).map(String::as_str).collect();
+    if !given.is_empty() {
+        text.push_str(&look.lines(&format!("Gives: {}", given.join(", ")), "     ", "     "));
     }
     text
+}
+
+/// What the person of that id is called.
+fn person<'a>(provider: &'a Provider, id: Option<&str>) -> Option<&'a str> {
+    provider.persona(id?).map(|persona| persona.label.as_str())
 }
 
 /// The mark of a right that can be left out.
@@ -216,18 +231,26 @@ fn head(provider: &Provider, look: Look) -> String {
 }
 
 fn status(provider: &Provider, today: NaiveDate, look: Look) -> String {
-    let Some(change) = &provider.provider.change else { return String::new() };
-    let is_past = change.since.parse::<NaiveDate>().is_ok_and(|since| since <= today);
-    let word = if is_past { "since" } else { "from" };
-    let status = provider.provider.status.word();
-    let mut text = item(&format!("{status} {word} {}: {}", change.since, change.note), look);
-    if let Some(successor) = &change.successor {
-        text.push_str(&item(&format!("instead: {successor}"), look));
-    }
-    text
+    let about = &provider.provider;
+    change(about.status, about.change.as_ref(), today).iter().map(|line| item(line, look)).collect()
 }
 
-fn field_line(field: &Field, look: Look) -> String {
+/// What changes at a field or a right.
+fn state(status: Status, of: Option<&Change>, today: NaiveDate, look: Look) -> String {
+    change(status, of, today).iter().map(|line| sub_item(line, look)).collect()
+}
+
+/// Since when something is not as it was, and what comes instead.
+fn change(status: Status, change: Option<&Change>, today: NaiveDate) -> Vec<String> {
+    let Some(change) = change else { return Vec::new() };
+    let is_past = change.since.parse::<NaiveDate>().is_ok_and(|since| since <= today);
+    let word = if is_past { "since" } else { "from" };
+    let mut lines = vec![format!("{} {word} {}: {}", status.word(), change.since, change.note)];
+    lines.extend(change.successor.iter().map(|successor| format!("instead: {successor}")));
+    lines
+}
+
+fn field_line(provider: &Provider, field: &Field, today: NaiveDate, look: Look) -> String {
     let mut marks = Vec::new();
     if field.secret {
         marks.push("secret".to_owned());
@@ -241,10 +264,13 @@ fn field_line(field: &Field, look: Look) -> String {
     if let Some(when) = &field.when {
         text.push_str(&sub_item(&format!("only when {}", when_words(when)), look));
     }
+    if let Some(who) = person(provider, field.persona.as_deref()) {
+        text.push_str(&sub_item(&format!("from: {who}"), look));
+    }
     if let Some(help) = &field.help {
         text.push_str(&sub_item(help, look));
     }
-    text
+    text + &state(field.status, field.change.as_ref(), today, look)
 }
 
 /// What each check proves.
@@ -258,7 +284,7 @@ fn proofs(provider: &Provider, look: Look) -> String {
             lines.push(line);
         }
     }
-    lines.concat()
+    if lines.is_empty() { item("nothing: there is no way to ask this service", look) } else { lines.concat() }
 }
 
 /// What asking the service may do there.
