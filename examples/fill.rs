@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use keyward::clock::{Clock as _, SystemClock};
 use keyward::credential::{Credential, CredentialName, Value};
 use keyward::problem::Problem;
-use keyward::store::Entry;
 use keyward::store::vault::{FirstSlot, Keys, Vault};
+use keyward::store::{Entry, Life};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -46,6 +46,7 @@ fn entry(number: usize, now: DateTime<Utc>) -> Result<Entry, Problem> {
         created_at: now,
         updated_at: now,
         expires_at: None,
+        life: Life::default(),
         record: None,
     })
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Room → rooms that it may use. Rooms that are not listed (secret, problem, verdict, clock, env, paths, harden) are the
 /// words that all share, and use nobody but each other.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
+    ("audit", &["credential", "store"]),
     ("provider", &[]),
     ("ui", &["provider"]),
     ("credential", &["provider"]),

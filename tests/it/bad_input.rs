@@ -93,7 +93,10 @@ fn with_input(env: &TestEnv, args: &[&str]) -> Ran {
 
 /// The files of the home with their bytes, without the locks, whose content says nothing.
 fn kept(env: &TestEnv) -> Vec<(PathBuf, Vec<u8>)> {
-    env.files().into_iter().filter(|(path, _)| path.extension().is_none_or(|extension| extension != "lock")).collect()
+    env.files_but_the_log()
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_none_or(|extension| extension != "lock"))
+        .collect()
 }
 
 /// Fails unless the home has the files of `before`, to the byte.

@@ -14,10 +14,10 @@ use std::time::{Duration, SystemTime};
 
 use keyward::clock::SystemClock;
 use keyward::problem::Kind;
-use keyward::store::vault::{Keys, Vault};
+use keyward::store::vault::{Keys, SealState, Vault};
 use keyward::store::{Store as _, StoreError};
 
-use crate::support::env::{Ran, TestEnv, finish, zotero_key};
+use crate::support::env::{Ran, TestEnv, finish, is_audit, zotero_key};
 use crate::support::session_bus::Session;
 use crate::support::strace::{Call, calls_from, most_of, traced};
 
@@ -71,6 +71,9 @@ fn touching(calls: Vec<Call>) -> Vec<Call> {
     calls.into_iter().filter(|call| TOUCHING.contains(&call.name.as_str())).collect()
 }
 
+/// Somebody else, who could open the vault too.
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 /// A change of the vault, and what `get` says before and after it.
 struct Change {
     args: &'static [&'static str],
@@ -85,6 +88,16 @@ const SAVE: Change = Change {
 };
 const REMOVE: Change =
     Change { args: &["remove", "zotero/box"], values: [("zotero/box", Some('o'), None), ("zotero/more", None, None)] };
+/// The backup of epoch 3 has a `p`.
+const RESTORE: Change = Change {
+    args: &["vault", "backups", "restore", "3"],
+    values: [("zotero/box", Some('o'), Some('p')), ("zotero/more", None, None)],
+};
+/// Everything is sealed with another key, and the values stay.
+const REKEY: Change = Change {
+    args: &["vault", "recipients", "remove", "second", "--yes"],
+    values: [("zotero/box", Some('o'), Some('o')), ("zotero/more", None, None)],
+};
 const RENAME: Change = Change {
     args: &["rename", "zotero/box", "zotero/more"],
     values: [("zotero/box", Some('o'), None), ("zotero/more", None, Some('o'))],
@@ -96,12 +109,13 @@ struct Original(TestEnv);
 impl Original {
     fn new() -> Self {
         let env = TestEnv::new();
-        for (file, seed) in [("old", 'o'), ("new", 'n'), ("other", 'x')] {
+        for (file, seed) in [("first", 'p'), ("old", 'o'), ("new", 'n'), ("other", 'x')] {
             env.file(file, zotero_key(seed));
         }
-        for (name, file) in [("zotero/box", "old"), ("zotero/other", "other")] {
+        for (name, file) in [("zotero/box", "first"), ("zotero/other", "other"), ("zotero/box", "old")] {
             env.run(&["setup", name, "--no-input", "--no-check", "--field", &format!("api_key=@{file}")]).exits(0);
         }
+        env.run(&["vault", "recipients", "add", RECIPIENT, "--label", "second"]).exits(0);
         Self(env)
     }
 
@@ -121,7 +135,7 @@ impl Original {
         let log = env.path("log");
         finish(&mut traced(&keyward(&env, change.args), &log, &[])).exits(0);
         let calls = touching(calls_from(&log, "vault.toml.lock"));
-        assert!(calls.iter().any(|call| call.name.starts_with("rename")), "{calls:?}");
+        assert!(calls.iter().any(puts_in_place), "{calls:?}");
         calls
     }
 
@@ -145,6 +159,18 @@ fn keyward(env: &TestEnv, args: &[&str]) -> Command {
 fn vault(env: &TestEnv) -> Vault {
     let keys = Keys { identity_file: Some(env.path(".config/keyward/identity")), ..Keys::default() };
     Vault::at(env.vault(), keys, Duration::from_secs(10), Arc::new(SystemClock))
+        .with_backups(env.path(".local/state/keyward/backups"), Box::new(|what| panic!("{what}")))
+}
+
+/// The one folder with backups.
+fn backups(env: &TestEnv) -> PathBuf {
+    let folder = env.path(".local/state/keyward/backups");
+    fs::read_dir(folder).unwrap().map(|found| found.unwrap().path()).next().unwrap()
+}
+
+/// The call that puts the new file in the old one's place.
+fn puts_in_place(call: &Call) -> bool {
+    call.name.starts_with("rename") && call.line.trim_end_matches(" = 0").trim_end().ends_with("vault.toml\")")
 }
 
 fn value(vault: &Vault, name: &str) -> Option<String> {
@@ -170,9 +196,17 @@ fn is_made(env: &TestEnv, change: &Change, at: &str) -> bool {
     let is = change.values.map(|(name, ..)| value(&vault, name));
     let before = change.values.map(|(_, before, _)| before.map(zotero_key));
     let after = change.values.map(|(_, _, after)| after.map(zotero_key));
+    let is_rekey = change.args == REKEY.args;
+    let is_rekeyed = is_rekey && vault.status().unwrap().slots.len() == 1;
     assert!(is == before || is == after, "after {at} it is neither as before nor as after");
+    // No backup is half there, and none that was there is gone.
+    let backups = vault.backups().unwrap();
+    assert!(
+        (backups.len() >= 4 || is_rekeyed) && backups.iter().all(|one| one.seal == SealState::Holds),
+        "after {at}: {backups:?}"
+    );
     assert_eq!(value(&vault, "zotero/other"), Some(zotero_key('x')), "after {at} another credential is gone");
-    is == after
+    if is_rekey { is_rekeyed } else { is == after }
 }
 
 /// Makes the files in that folder look two hours old.
@@ -191,9 +225,13 @@ fn goes_on(env: &TestEnv, at: &str) {
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o777, 0o600, "after {at}");
     }
     make_old(env.vault().parent().unwrap());
+    make_old(&backups(env));
     keyward_runs(env, &["setup", "zotero/next", "--no-check", "--field", "api_key=@new"], at);
     assert_eq!(value(&vault(env), "zotero/next"), Some(zotero_key('n')), "after {at}");
     assert_eq!(litter(env), Vec::<PathBuf>::new(), "after {at}");
+    let left = fs::read_dir(backups(env)).unwrap().map(|found| found.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.as_encoded_bytes().ends_with(b".kw-tmp")).collect();
+    assert!(left.is_empty(), "after {at}: {left:?}");
 }
 
 #[track_caller]
@@ -206,7 +244,8 @@ fn keyward_runs(env: &TestEnv, args: &[&str], at: &str) {
 fn killed_at_each_call(change: &Change) {
     let original = Original::new();
     let calls = original.calls_of(change);
-    let renamed = calls.iter().position(|call| call.name.starts_with("rename")).unwrap();
+    let renamed = calls.iter().position(puts_in_place).unwrap();
+    let before = fs::read(original.0.vault()).unwrap();
     let places: Vec<(usize, &Call)> = calls.iter().enumerate().collect();
     each(&places, |(place, call)| {
         let at = format!("a kill at {}", call.line);
@@ -214,6 +253,10 @@ fn killed_at_each_call(change: &Change) {
         assert_eq!(ran.code, None, "it was not killed at {}: {}", call.line, ran.err);
         assert!(litter(&env).len() <= 1, "after {at}: {:?}", litter(&env));
         assert_eq!(is_made(&env, change, &at), *place > renamed, "after {at}");
+        if *place > renamed && change.args != REKEY.args {
+            // What was replaced is not lost.
+            assert!(fs::read(backups(&env).join("5.toml")).unwrap() == before, "after {at}");
+        }
         goes_on(&env, &at);
     });
 }
@@ -231,6 +274,16 @@ fn a_removal_that_is_killed_at_any_call_leaves_the_old_vault_or_the_new_one() {
 #[test]
 fn a_renaming_that_is_killed_at_any_call_leaves_the_old_vault_or_the_new_one() {
     killed_at_each_call(&RENAME);
+}
+
+#[test]
+fn a_backup_whose_restoring_is_killed_at_any_call_leaves_the_old_vault_or_the_new_one() {
+    killed_at_each_call(&RESTORE);
+}
+
+#[test]
+fn a_change_of_the_key_that_is_killed_at_any_call_leaves_the_old_vault_or_the_new_one() {
+    killed_at_each_call(&REKEY);
 }
 
 /// Refuses each call of `change` for each of the reasons.
@@ -281,6 +334,16 @@ fn a_renaming_that_is_refused_at_any_call_says_so_and_leaves_the_old_vault() {
 }
 
 #[test]
+fn a_backup_whose_restoring_is_refused_at_any_call_says_so_and_leaves_the_old_vault() {
+    refused_at_each_call(&RESTORE, &["ENOSPC"]);
+}
+
+#[test]
+fn a_change_of_the_key_that_is_refused_at_any_call_says_so_and_leaves_the_old_vault() {
+    refused_at_each_call(&REKEY, &["ENOSPC"]);
+}
+
+#[test]
 fn a_disk_that_lies_about_what_it_wrote_is_found_out_before_it_counts() {
     let original = Original::new();
     let before = fs::read(original.0.vault()).unwrap();
@@ -301,12 +364,17 @@ fn what_is_written_is_on_the_disk_before_it_counts_and_the_new_name_is_too() {
         .iter()
         .filter_map(|call| match call.name.as_str() {
             "write" if call.line.contains("# Names") => Some("write"),
+            "write" if call.line.contains("# What keyward last saw") => Some("write what was seen"),
             "fsync" => Some("fsync"),
-            name if name.starts_with("rename") => Some("rename"),
+            _ if puts_in_place(call) => Some("rename"),
+            name if name.starts_with("rename") && call.line.contains("/pins/") => Some("rename"),
             _ => None,
         })
         .collect();
-    assert_eq!(order, ["write", "fsync", "rename", "fsync"]);
+    // The second is the backup, which is not waited for.
+    let vault = ["write", "fsync", "write", "rename", "fsync"];
+    // The memory of it comes last: it is never ahead of the vault.
+    assert_eq!(order, [&vault[..], &["write what was seen", "fsync", "rename", "fsync"]].concat());
 }
 
 #[test]
@@ -364,7 +432,8 @@ fn left_by(session: &Session) -> (usize, Vec<std::ffi::OsString>) {
     let mut search = session.command("secret-tool");
     let found = finish(search.args(["search", "--all", "service", "keyward"]));
     let folder = fs::read_dir(session.path("state/keyward")).unwrap();
-    let mut files: Vec<_> = folder.map(|found| found.unwrap().file_name()).collect();
+    let paths = folder.map(|found| found.unwrap().path()).filter(|path| !is_audit(path));
+    let mut files: Vec<_> = paths.map(|path| path.file_name().unwrap().to_owned()).collect();
     files.sort();
     (found.out.matches("secret = ").count(), files)
 }

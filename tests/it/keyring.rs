@@ -20,7 +20,7 @@ use keyward::secret::Secret;
 use keyward::store::items::Items;
 use keyward::store::keyring::{KeyringStore, names_lossy, probe};
 use keyward::store::memory::MemoryItems;
-use keyward::store::{Entry, Recorded, Store, StoreError, StoreKind};
+use keyward::store::{Entry, Life, Recorded, Store, StoreError, StoreKind};
 use keyward::verdict::{Record, Verdict};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -38,6 +38,7 @@ fn entry<const N: usize>(called: &str, fields: [(&str, Value); N]) -> Entry {
         created_at: DateTime::UNIX_EPOCH,
         updated_at: DateTime::UNIX_EPOCH,
         expires_at: None,
+        life: Life::default(),
         record: None,
     }
 }

@@ -4,13 +4,19 @@
 #![expect(clippy::disallowed_methods, reason = "tests write plain files and read the environment")]
 
 mod architecture;
+mod audit;
 mod bad_input;
 mod canary;
 mod check;
 mod commands;
 mod crash;
+mod expiry;
+mod fuzz;
 mod generated;
+mod hygiene;
 mod keyring;
+mod looks;
+mod mutation;
 mod parallel;
 mod providers;
 mod secret_service;

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use keyward::standin::{Answer, StandIn};
 use serde_json::json;
 
-use crate::support::env::{Ran, finish, zotero_key};
+use crate::support::env::{Ran, finish, is_audit, zotero_key};
 use crate::support::pty::Pty;
 use crate::support::session_bus::Session;
-use crate::support::strace::{Call, calls_from, traced};
+use crate::support::strace::{Call, calls_from, most_of, traced};
 
 /// A command that meets no keyring ends within this time, its start included.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -223,7 +223,11 @@ fn nothing_is_had_and_nothing_changes(session: &Session, why: &str) {
 /// The files are the same as before, but for who last held a lock.
 #[track_caller]
 fn nothing_changed(session: &Session, before: BTreeMap<PathBuf, Vec<u8>>) {
-    let after = files(session);
+    let mut after = files(session);
+    // That nothing was had is on the audit log.
+    let mut before = before;
+    before.retain(|path, _| !is_audit(path));
+    after.retain(|path, _| !is_audit(path));
     assert!(before.keys().eq(after.keys()), "{:?}", after.keys());
     for (path, bytes) in before {
         let is_lock = path.extension().is_some_and(|ending| ending == "lock");
@@ -356,7 +360,10 @@ fn a_move_there_and_back_keeps_the_value_and_leaves_nothing_behind() {
     run(&session, &["move", "zotero", "--to", "vault"]).exits(0);
     assert_eq!((stored(&session, "keyring", "zotero"), found_by_secret_tool(&session).len()), (None, 0));
     assert_eq!(stored(&session, "vault", "zotero"), Some(zotero_key('a')));
-    run(&session, &["move", "zotero", "--to", "vault"]).exits(2).says("already");
+    // To be where it shall be is no failure, and nothing is said to have been left.
+    let again = run(&session, &["move", "zotero", "--to", "vault"]);
+    again.exits(0).prints("zotero is in the vault already");
+    assert_eq!(again.err, "");
     run(&session, &["move", "zotero", "--to", "keyring"]).exits(0);
     assert_eq!((stored(&session, "vault", "zotero"), found_by_secret_tool(&session).len()), (None, 1));
     assert_eq!(stored(&session, "keyring", "zotero"), Some(zotero_key('a')));
@@ -379,14 +386,24 @@ fn killed_moves(from: &str, to: &str) {
     if from == "vault" {
         run(&session, &["move", "zotero", "--to", from]).exits(0);
     }
+    // Until there are as many backups of the vault as are kept: from then on each move makes the same calls.
+    for _ in 0..6 {
+        run(&session, &["move", "zotero", "--to", to]).exits(0);
+        run(&session, &["move", "zotero", "--to", from]).exits(0);
+    }
     let log = session.path("log");
     let moving = keyward(&session, &["move", "zotero", "--to", to]);
     finish(&mut traced(&moving, &log, &[])).exits(0);
     let first = if to == "vault" { "vault.toml.lock" } else { "keyring.toml.lock" };
-    let is_change = |call: &Call| ["rename", "fsync", "unlink", "flock"].iter().any(|name| call.name.starts_with(name));
-    let calls: Vec<Call> = calls_from(&log, first).into_iter().filter(is_change).collect();
+    const CHANGES: [&str; 8] = ["rename", "fsync", "fdatasync", "unlink", "flock", "openat", "write", "ftruncate"];
+    let is_change = |call: &Call| CHANGES.iter().any(|name| call.name.starts_with(name));
+    let mut calls: Vec<Call> = calls_from(&log, first).into_iter().filter(is_change).collect();
     assert!(calls.iter().filter(|call| call.name.starts_with("rename")).count() >= 2, "{calls:?}");
-    let mut both = 0;
+    // What is said to the keyring, by the thread that speaks with it.
+    let messages = most_of(&log, "sendmsg");
+    assert!(messages.len() > 10, "{messages:?}");
+    calls.extend(messages);
+    let (mut both, mut swept) = (0, 0);
     for call in calls {
         run(&session, &["move", "zotero", "--to", from]).exits(0);
         let killed = finish(&mut traced(&moving, &log, &[&call.suffers("signal=KILL")]));
@@ -394,20 +411,33 @@ fn killed_moves(from: &str, to: &str) {
         let left = [stored(&session, from, "zotero"), stored(&session, to, "zotero")];
         let key = zotero_key('a');
         assert!(left.iter().flatten().all(|value| *value == key), "a kill at {} left another value", call.line);
+        let items = found_by_secret_tool(&session).len();
+        let again = run(&session, &["move", "zotero", "--to", to]);
+        again.exits(0);
         match left {
-            [Some(_), there] => {
-                both += usize::from(there.is_some());
-                run(&session, &["move", "zotero", "--to", to]).exits(0);
+            [Some(_), None] => assert_eq!(again.err, "", "after a kill at {}", call.line),
+            [Some(_), Some(_)] => {
+                both += 1;
+                again.says("an earlier move was cut short").says("the original is removed now");
             }
-            [None, there] => assert_eq!(there, Some(key.clone()), "a kill at {} lost the value", call.line),
+            [None, Some(_)] => {
+                again.prints("already");
+                if from == "keyring" && items > 0 {
+                    swept += 1;
+                    again.says("an earlier move was cut short: deleted 1 item");
+                }
+            }
+            [None, None] => panic!("a kill at {} lost the value", call.line),
         }
         assert_eq!([stored(&session, from, "zotero"), stored(&session, to, "zotero")], [None, Some(key)]);
+        // Nothing is left behind, in the keyring either: not even until the next change.
+        let items = usize::from(to == "keyring");
+        assert_eq!(found_by_secret_tool(&session).len(), items, "after a kill at {}", call.line);
     }
     assert!(both > 0, "no kill was between the copy and the removal");
-    // The next change of the keyring deletes what killed moves have left there.
-    set(&session, "zotero/other", 'b');
-    assert_eq!(found_by_secret_tool(&session).len(), if to == "vault" { 1 } else { 2 });
+    assert_eq!(swept > 0, from == "keyring", "no kill was between the removal and the end of the sweep");
     run(&session, &["vault", "verify"]).exits(0);
+    run(&session, &["audit", "verify"]).exits(0);
 }
 
 #[test]
@@ -458,4 +488,108 @@ fn nobody_at_a_terminal_is_kept_waiting_for_a_bus_that_is_dead() {
     assert!(started.elapsed() < LIMIT, "it took {:?}", started.elapsed());
     assert!(terminal.transcript().contains("does not answer"), "{}", terminal.transcript());
     assert!(!terminal.transcript().contains("Waiting"), "{}", terminal.transcript());
+}
+
+/// What `doctor` says about the keyring: state and words of each finding.
+fn doctor_on_keyring(session: &Session) -> Vec<(String, String)> {
+    let json = run(session, &["doctor", "--json"]).json();
+    let findings = json["findings"].as_array().unwrap().iter();
+    let of_keyring = findings.filter(|one| one["what"] == "keyring");
+    of_keyring
+        .map(|one| (one["state"].as_str().unwrap().to_owned(), one["seen"].as_str().unwrap().to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_doctor_finds_items_that_nothing_knows_of_and_values_that_are_gone() {
+    let session = open();
+    set(&session, "zotero", 'a');
+    let whole = [("ok".to_owned(), "written, read back and deleted".to_owned())];
+    assert_eq!(doctor_on_keyring(&session), whole);
+    let account = found_by_secret_tool(&session).into_keys().next().unwrap();
+    let put = |account: &str| {
+        let mut store = session.command("secret-tool");
+        store.args(["store", "--label", "x", "service", "keyward", "username", account]);
+        crate::support::env::finish_with(&mut store, b"eA==").exits(0);
+    };
+    let clear = |account: &str| {
+        let mut clear = session.command("secret-tool");
+        finish(clear.args(["clear", "service", "keyward", "username", account])).exits(0);
+    };
+
+    // Of this index, of a probe, of another index, and the key of a vault.
+    let orphan = account.replace("#1/", "#7/");
+    for account in [&orphan, "probe/0011223344556677", "0011223344556677/zotero/default#1/api_key", "vault:00"] {
+        put(account);
+    }
+    let found = doctor_on_keyring(&session);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[1].1.starts_with("2 items that nothing knows of: ") && found[1].1.contains(&orphan), "{found:?}");
+    assert!(found[2].1.starts_with("1 item of another index: 0011223344556677/"), "{found:?}");
+    run(&session, &["doctor"]).exits(0).prints("secret-tool clear service keyward username");
+    for account in [&orphan, "probe/0011223344556677", "0011223344556677/zotero/default#1/api_key"] {
+        clear(account);
+    }
+    assert_eq!(doctor_on_keyring(&session), whole);
+
+    // A save that was killed behind its first item.
+    let args = setting(&session, "zotero", 'b');
+    let save = keyward(&session, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    let log = session.path("log");
+    finish(&mut traced(&save, &log, &[])).exits(0);
+    let switch = calls_from(&log, "keyring.toml.lock");
+    let switch = switch.iter().filter(|call| call.name.starts_with("rename")).nth(1).unwrap();
+    let killed = finish(&mut traced(&save, &log, &[&switch.suffers("signal=KILL")]));
+    assert_eq!(killed.code, None);
+    let found = doctor_on_keyring(&session);
+    assert!(found.len() == 2 && found[1].1.starts_with("1 item to be deleted: a change was cut short"), "{found:?}");
+    set(&session, "zotero", 'b');
+    assert_eq!(doctor_on_keyring(&session), whole);
+
+    // Somebody deleted a value past keyward.
+    clear(&found_by_secret_tool(&session).into_keys().find(|account| account.contains("/zotero/")).unwrap());
+    let found = doctor_on_keyring(&session);
+    assert_eq!(found[1], ("broken".to_owned(), "a value of zotero is gone from the keyring".to_owned()));
+    run(&session, &["doctor"]).exits(9);
+    set(&session, "zotero", 'a');
+    assert_eq!(doctor_on_keyring(&session), whole);
+}
+
+#[test]
+fn the_doctor_names_what_both_stores_hold() {
+    let session = open();
+    set(&session, "zotero", 'a');
+    let args = setting(&session, "zotero", 'a');
+    let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+    args.extend(["--store", "vault"]);
+    run(&session, &args).exits(0);
+    run(&session, &["doctor"])
+        .exits(0)
+        .prints("zotero is in the vault and in the keyring")
+        .prints("keyward move zotero");
+    run(&session, &["move", "zotero", "--to", "vault"]).exits(0).says("an earlier move was cut short");
+    assert!(!run(&session, &["doctor"]).out.contains("in the vault and in the keyring"));
+}
+
+#[test]
+fn a_value_of_any_characters_and_length_comes_back_through_a_real_keyring() {
+    let session = open();
+    let file = session.path("home").join("provider.toml");
+    let text = "schema = 1\n[provider]\nid = 'acme'\nname = 'A'\nsummary = 's'\ncategory = 'sms'\nstatus = 'active'\n\
+                [provenance]\nreviewed = '2026-11-21'\nsource = []\n\
+                [[field]]\nid = 'key'\nlabel = 'K'\nsecret = true\nformat = { good = ['x'], max_bytes = 1000000 }\n";
+    let folder = session.path("config/keyward/providers");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("acme.toml"), text).unwrap();
+    run(&session, &["provider", "trust", "acme"]).exits(0);
+    // Every character that takes one to four bytes, cut in the middle of some.
+    let odd: String = (0..0x11_0000_u32).step_by(7).filter_map(char::from_u32).filter(|c| !c.is_control()).collect();
+    for value in ["x".to_owned(), "\"'$(x)`\\ = %41 end".to_owned(), odd] {
+        fs::write(&file, &value).unwrap();
+        let field = format!("key=@{}", file.display());
+        run(&session, &["setup", "acme", "--no-input", "--no-check", "--force", "--field", &field]).exits(0);
+        assert!(run(&session, &["get", "acme", "key", "-n"]).exits(0).out == value, "{} bytes", value.len());
+    }
+    run(&session, &["remove", "acme"]).exits(0);
+    assert_eq!(found_by_secret_tool(&session).len(), 0);
 }

@@ -48,6 +48,7 @@ macro_rules! contract {
         long_values_come_back_whole,
         clear_and_secret_fields_are_kept_apart,
         what_services_said_is_kept_and_touches_nothing_else,
+        of_several_ends_the_first_counts_and_a_service_replaces_its_own,
         what_is_removed_is_gone_and_the_rest_is_not,
         what_is_renamed_keeps_everything_but_its_name,
         what_is_renamed_does_not_get_in_the_way_of_its_old_name,
@@ -67,7 +68,7 @@ mod promise {
     use chrono::{DateTime, Duration, Utc};
     use keyward::credential::{Credential, CredentialName, Value};
     use keyward::secret::Secret;
-    use keyward::store::{Entry, Recorded, Store, StoreError, Summary};
+    use keyward::store::{Entry, Life, Recorded, Store, StoreError, Summary};
     use keyward::verdict::{Record, Verdict};
 
     fn name(text: &str) -> CredentialName {
@@ -96,6 +97,7 @@ mod promise {
             created_at: day(1),
             updated_at: day(2),
             expires_at: None,
+            life: Life::default(),
             record: None,
         }
     }
@@ -134,6 +136,8 @@ mod promise {
     pub(super) fn what_is_saved_is_loaded_and_listed(store: &dyn Store) {
         let mut entry = usual("box/staging");
         entry.expires_at = Some(day(90));
+        entry.life.service = Some(day(90));
+        entry.life.entered.insert("pin".into(), day(2));
         entry.record = Some(said(Verdict::Limited, "ask for the scope\n[entry.fake]\r\n\"quoted\" 'and' \\ more"));
         store.save(&entry).unwrap();
         assert_eq!(store.load(&name("box/staging")), Ok(entry.clone()));
@@ -147,6 +151,7 @@ mod promise {
             created_at: day(1),
             updated_at: day(2),
             expires_at: Some(day(90)),
+            life: entry.life.clone(),
             record: entry.record,
         };
         assert_eq!(store.show(&name("box/staging")), Ok(summary.clone()));
@@ -284,9 +289,41 @@ mod promise {
             entry.record = Some(said(Verdict::Rejected, "revoked"));
         }
         entries[0].expires_at = Some(day(60));
+        entries[0].life.service = Some(day(60));
         assert_eq!(all(store).2, entries);
         store.record(&[]).unwrap();
         assert_eq!(all(store).2, entries);
+    }
+
+    pub(super) fn of_several_ends_the_first_counts_and_a_service_replaces_its_own(store: &dyn Store) {
+        let mut entry = usual("box");
+        let life = Life {
+            entered: [("client-secret".to_owned(), day(2)), ("pin".to_owned(), day(3))].into(),
+            operator: Some(day(50)),
+            provider: Some(day(70)),
+            service: Some(day(60)),
+        };
+        (entry.expires_at, entry.life) = (Some(day(50)), life);
+        store.save(&entry).unwrap();
+        let told = |days| Recorded {
+            name: name("box"),
+            record: said(Verdict::Accepted, "known"),
+            expires_at: Some(day(days)),
+        };
+        entry.record = Some(said(Verdict::Accepted, "known"));
+        for (service, first) in [(40, 40), (65, 50)] {
+            store.record(&[told(service)]).unwrap();
+            entry.life.service = Some(day(service));
+            entry.expires_at = Some(day(first));
+            assert_eq!(all(store).2, [entry.clone()]);
+        }
+        let silent = Recorded { expires_at: None, ..told(1) };
+        store.record(&[silent]).unwrap();
+        assert_eq!(all(store).2, [entry.clone()]);
+        let to = name("box/other");
+        store.rename(&name("box"), &to).unwrap();
+        entry.credential.name = to;
+        assert_eq!(all(store).2, [entry]);
     }
 
     pub(super) fn what_is_removed_is_gone_and_the_rest_is_not(store: &dyn Store) {

@@ -7,8 +7,8 @@ use keyward::clock::{Clock as _, SystemClock};
 use keyward::credential::{Credential, Value};
 use keyward::secret::Secret;
 use keyward::standin::{Answer, StandIn};
-use keyward::store::Entry;
 use keyward::store::vault::{Keys, Vault};
+use keyward::store::{Entry, Life};
 use serde_json::json;
 
 use crate::support::env::{TestEnv, zotero_key};
@@ -22,7 +22,15 @@ fn entry(number: usize) -> Entry {
     credential.fields.insert("api_key".into(), Value::Secret(Secret::from(zotero_key('k').as_str())));
     let now = SystemClock.now();
     let provider_rev = "sha256:00".to_owned();
-    Entry { credential, provider_rev, created_at: now, updated_at: now, expires_at: None, record: None }
+    Entry {
+        credential,
+        provider_rev,
+        created_at: now,
+        updated_at: now,
+        expires_at: None,
+        life: Life::default(),
+        record: None,
+    }
 }
 
 #[test]

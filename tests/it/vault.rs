@@ -1,7 +1,13 @@
 //! The sealed file, as those see it who use it.
 
+mod backups;
 mod files;
+mod git;
+mod pins;
 mod reader;
+mod rekey;
+mod repair;
+mod slots;
 mod tamper;
 mod unlocking;
 
@@ -19,7 +25,7 @@ use keyward::problem::{Explain as _, Kind};
 use keyward::secret::Secret;
 use keyward::store::items::Items;
 use keyward::store::vault::{FirstSlot, Keys, PassphraseCost, Vault, names_lossy};
-use keyward::store::{Entry, Recorded, Store, StoreError, StoreKind};
+use keyward::store::{Entry, Life, Recorded, Store, StoreError, StoreKind};
 use keyward::verdict::{Record, Verdict};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -126,6 +132,7 @@ fn entry(of: &str) -> Entry {
         created_at: time("2026-03-01T10:00:00Z"),
         updated_at: time("2026-03-02T10:00:00Z"),
         expires_at: Some(time("2027-03-01T00:00:00Z")),
+        life: Life::default(),
         record: Some(record("ok")),
     }
 }
@@ -160,6 +167,8 @@ fn an_entry_comes_back_as_it_was_saved() {
     }
     odd.credential.fields.insert("long".into(), Value::Secret(Secret::new("0123456789abcdef".repeat(1 << 16))));
     odd.expires_at = Some(time("2027-03-01T00:00:00.123456789Z"));
+    odd.life.provider = odd.expires_at;
+    odd.life.entered = odd.credential.fields.keys().map(|field| (field.clone(), odd.updated_at)).collect();
     odd.record = Some(Record { hint: Some("it's \"quoted\"\u{7f}\n".into()), ..record("ok") });
     let mut bare = Entry { expires_at: None, record: None, ..entry("box") };
     bare.credential.fields.clear();

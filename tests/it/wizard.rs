@@ -665,6 +665,7 @@ fn a_new_passphrase_is_asked_for_twice_and_has_to_be_the_same() {
     env.set("NO_COLOR", "1");
     let init = |second: &str, code: i32| {
         let mut pty = env.terminal(80, &["vault", "init", "--passphrase"]);
+        answer(&mut pty, "Draw ten words for it? [Y/n]", "n");
         paste(&mut pty, "New passphrase: ", "correct horse");
         paste(&mut pty, "The same again: ", second);
         ends(&mut pty, code);

@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use super::super::support::pty::Pty;
+use rustix::process::Signal;
+
 use crate::support::env::{TestEnv, finish};
+use crate::support::pty::Pty;
 
 /// A home in which everything that is left behind is seen, temporary files too.
 fn bare() -> TestEnv {
@@ -87,17 +89,30 @@ fn the_demo_says_what_it_needs_when_it_can_write_nowhere() {
 }
 
 #[test]
-fn the_demo_can_be_left_at_its_first_question_and_leaves_nothing() {
-    let env = bare();
-    let mut command = env.command();
-    command.arg("demo").env("TERM", "xterm");
-    let mut pty = Pty::spawn(command);
-    pty.expect("This is a rehearsal");
-    pty.expect("Step 1 of");
-    pty.send([3]);
-    assert_eq!(pty.wait(), 130);
-    assert_eq!(env.files(), []);
-    assert_eq!(fs::read_dir(env.path("tmp")).unwrap().count(), 0, "{}", pty.transcript());
+fn the_demo_can_be_ended_at_any_moment_and_leaves_nothing() {
+    // Ctrl-C on the page and at the question, and what ends programs from outside.
+    let ends = [
+        (None, "Step 1 of", 130),
+        (None, "This step", 130),
+        (Some(Signal::TERM), "This step", 143),
+        (Some(Signal::HUP), "Step 1 of", 129),
+    ];
+    for (signal, moment, code) in ends {
+        let env = bare();
+        let mut command = env.command();
+        command.arg("demo").env("TERM", "xterm");
+        let mut pty = Pty::spawn(command);
+        pty.expect("This is a rehearsal");
+        pty.expect(moment);
+        match signal {
+            Some(signal) => pty.signal(signal),
+            None => pty.send([3]),
+        }
+        assert_eq!(pty.wait(), code, "{signal:?} at {moment}");
+        let left: Vec<_> = env.files().into_iter().map(|(path, _)| path).collect();
+        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(fs::read_dir(env.path("tmp")).unwrap().count(), 0, "{signal:?} at {moment}");
+    }
 }
 
 #[test]

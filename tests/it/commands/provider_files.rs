@@ -34,8 +34,11 @@ fn every_page_has_steps_fields_proofs_and_links() {
     for id in Catalog::built_in().ids() {
         let page = env.run(&["provider", "show", id]);
         page.exits(0);
-        for part in ["Steps", "Fields", "What is proven", "Links", "Sources"] {
-            assert!(page.out.contains(&format!("\n{part}\n")), "{id} has no {part}:\n{}", page.out);
+        // A service that is gone may have no page left.
+        let is_retired = page.out.contains("retired since");
+        let parts = ["Steps\n", "Fields\n", "What is proven\n", "Sources, last reviewed 2", "Links\n"];
+        for part in &parts[..if is_retired { 4 } else { 5 }] {
+            assert!(page.out.contains(&format!("\n{part}")), "{id} has no {part}:\n{}", page.out);
         }
         let json = env.run(&["provider", "show", id, "--json"]).exits(0).json();
         assert_eq!((json["id"].as_str(), json["steps"].as_array().map(Vec::is_empty)), (Some(id), Some(false)));
@@ -130,6 +133,53 @@ fn a_fixture_that_is_decided_otherwise_is_named() {
     ran.exits(10).prints("a good key").says("1 not");
     let json = env.run(&["provider", "test", "acme", "--json"]).exits(10).json();
     assert_eq!(json["failed"][0]["fixture"], "a good key");
+}
+
+/// A scaffold with a German summary, and the file with that.
+fn german() -> (TestEnv, std::path::PathBuf) {
+    let env = scaffold();
+    let sidecar = env.path(".config/keyward/providers/i18n/de/acme.toml");
+    env.run(&["provider", "translate", "acme", "--lang", "de"]).exits(0).prints("i18n/de/acme.toml").says("left");
+    let text = fs::read_to_string(&sidecar).unwrap();
+    let (head, rest) = text.split_once("text = \"\"").unwrap();
+    assert!(head.contains("\nsummary = "), "{head}");
+    fs::write(&sidecar, format!("{head}text = \"Anmeldecodes per SMS\"{rest}")).unwrap();
+    (env, sidecar)
+}
+
+#[test]
+fn the_language_is_the_one_that_was_said_or_that_of_the_locale() {
+    let (mut env, _) = german();
+    let speaks_german = |env: &TestEnv, args: &[&str]| {
+        let page = env.run(&[&["provider", "show", "acme"], args].concat());
+        page.exits(0).out.contains("Anmeldecodes per SMS")
+    };
+    assert!(speaks_german(&env, &["--lang", "de"]));
+    assert!(!speaks_german(&env, &[]) && !speaks_german(&env, &["--lang", "fr"]));
+    env.set("LANG", "de_AT.UTF-8");
+    assert!(speaks_german(&env, &[]) && !speaks_german(&env, &["--lang", "en"]));
+    env.set("LC_MESSAGES", "fr_FR.UTF-8");
+    assert!(!speaks_german(&env, &[]));
+    env.file(".config/keyward/config.toml", "lang = \"de\"\n");
+    assert!(speaks_german(&env, &[]));
+    env.set("KEYWARD_LANG", "sv");
+    assert!(!speaks_german(&env, &[]));
+    env.run(&["provider", "show", "acme", "--lang", "German"]).exits(2).says("such as `de`");
+}
+
+#[test]
+fn the_translation_of_a_changed_text_is_not_shown_and_lint_names_it() {
+    let (env, sidecar) = german();
+    change(&env, "summary = \"", "summary = \"new: ");
+    let page = env.run(&["provider", "show", "acme", "--lang", "de"]);
+    assert!(page.exits(0).out.contains("new: ") && !page.out.contains("Anmeldecodes"), "{}", page.out);
+    let lint = env.run(&["provider", "lint", file(&env).to_str().unwrap()]);
+    lint.exits(10).prints("i18n/de/acme.toml:5:").prints("the translation of `provider.summary` is stale");
+    // What was translated is still there to be looked at.
+    env.run(&["provider", "translate", "acme", "--lang", "de"]).exits(0);
+    assert!(fs::read_to_string(sidecar).unwrap().contains("Anmeldecodes per SMS"));
+    env.run(&["provider", "translate", "zotero", "--lang", "de"]).exits(2).says("is built in");
+    env.run(&["provider", "translate", "acme"]).exits(2).says("--lang");
 }
 
 /// A service that knows every key, and how the home asks it.

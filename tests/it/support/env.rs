@@ -87,8 +87,13 @@ impl TestEnv {
 
     /// keyward in a terminal of so many columns, nothing else of this process's variables.
     pub fn terminal(&self, columns: u16, args: &[&str]) -> Pty {
+        self.terminal_for(columns, env!("CARGO_BIN_EXE_keyward"), args)
+    }
+
+    /// Another program in such a terminal.
+    pub fn terminal_for(&self, columns: u16, program: &str, args: &[&str]) -> Pty {
         let mut session = self.in_home("setsid");
-        session.arg("--ctty").arg(env!("CARGO_BIN_EXE_keyward")).args(args);
+        session.arg("--ctty").arg(program).args(args);
         if !self.vars.iter().any(|(name, _)| name == "TERM") {
             session.env("TERM", "xterm-256color");
         }
@@ -103,6 +108,13 @@ impl TestEnv {
     /// Runs keyward with `input` on stdin.
     pub fn run_with(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ran {
         finish_with(self.command().args(args), input.as_ref())
+    }
+
+    /// As [`TestEnv::files`], without the audit log, which is written on by commands that fail, too.
+    pub fn files_but_the_log(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = self.files();
+        files.retain(|(path, _)| !is_audit(path));
+        files
     }
 
     /// Every file in the home with its bytes.
@@ -124,6 +136,11 @@ impl TestEnv {
         found.sort();
         found
     }
+}
+
+/// Whether a file belongs to the audit log.
+pub fn is_audit(path: &Path) -> bool {
+    path.ends_with("keyward/audit.log") || path.ends_with("keyward/audit.head")
 }
 
 /// Runs a command to its end.

@@ -72,6 +72,13 @@ impl Encoding {
         pairs.iter().fold(all, |all, (name, value)| all.text(name).text(value))
     }
 
+    fn times(self, entry: &Table, key: &str) -> Self {
+        let mut pairs: Vec<(&String, &Toml)> = entry.get(key).and_then(Toml::as_table).into_iter().flatten().collect();
+        pairs.sort_unstable_by_key(|(name, _)| *name);
+        let all = self.list(pairs.len());
+        pairs.iter().fold(all, |all, (name, at)| all.text(name).time(at))
+    }
+
     fn slot_key(self, slot: &Table) -> Self {
         let kind = self.text_of(slot, "kind");
         match text(slot, "kind") {
@@ -182,7 +189,11 @@ impl Reader {
             Some(record) => content.text(record.as_str().expect("text")),
             None => content.push(b'n', &[]),
         };
-        self.mac("keyward 1 entry seal", &content.group(entry, "field").group(entry, "var").group(entry, "secret"))
+        content = content.group(entry, "field").group(entry, "var").group(entry, "secret");
+        if entry.contains_key("ends") || entry.contains_key("entered") {
+            content = content.times(entry, "ends").times(entry, "entered");
+        }
+        self.mac("keyward 1 entry seal", &content)
     }
 
     fn open(&self, provider: &str, profile: &str, field: &str) -> String {
@@ -212,7 +223,7 @@ fn open_sealed(key: &[u8; 32], context: &Encoding, sealed: &str) -> Vec<u8> {
 }
 
 /// What Debian's `age -d -i IDENTITY` makes of a slot.
-fn age_decrypt(identity: &Path, slot: &Table) -> Vec<u8> {
+pub(super) fn age_decrypt(identity: &Path, slot: &Table) -> Vec<u8> {
     let mut age = Command::new("age")
         .arg("-d")
         .arg("-i")
@@ -251,7 +262,10 @@ fn stock_age_and_the_published_format_are_enough_to_read_a_vault() {
     let mut odd = entry("box/odd");
     odd.credential.fields.insert("Odd \"name\"\n".into(), Value::Secret(Secret::new("x".repeat(1000))));
     odd.credential.fields.insert("empty".into(), Value::Secret(Secret::default()));
-    let fixture = Fixture::with(&[entry("box"), odd, Entry { expires_at: None, record: None, ..entry("a") }]);
+    odd.life.entered.insert("empty".into(), odd.updated_at);
+    let mut ending = entry("ending");
+    (ending.life.operator, ending.life.service) = (ending.expires_at, Some(time("2029-03-01T00:00:00.5Z")));
+    let fixture = Fixture::with(&[entry("box"), ending, odd, Entry { expires_at: None, record: None, ..entry("a") }]);
     fixture.vault().record(&[Recorded { name: name("box"), record: record("again"), expires_at: None }]).expect("kept");
     fixture.vault().rename(&name("a"), &name("a/b")).expect("renamed");
     let reader = Reader::new(&fixture.text(), |_, slot| age_decrypt(&fixture.identity(), slot));
@@ -261,6 +275,53 @@ fn stock_age_and_the_published_format_are_enough_to_read_a_vault() {
     assert_eq!(reader.open("a", "b", "client_secret"), sample_secret("a"));
     assert_eq!(reader.open("box", "odd", "Odd \"name\"\n"), "x".repeat(1000));
     assert_eq!(reader.open("box", "odd", "empty"), "");
+}
+
+/// What `tests/reader/read_vault.py` finds: its exit code and its output.
+fn python(fixture: &Fixture) -> (Option<i32>, String) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reader/read_vault.py");
+    let mut command = Command::new("python3");
+    let run = command.arg(script).arg(fixture.path()).arg(fixture.identity()).output().expect("python3 is there");
+    let text = if run.status.success() { run.stdout } else { run.stderr };
+    (run.status.code(), String::from_utf8(text).expect("text"))
+}
+
+#[test]
+fn a_reader_in_python_finds_what_was_saved_and_refuses_what_was_changed() {
+    let mut odd = entry("box/odd");
+    for (name, text) in
+        [("Odd \"name\"\n", "x".repeat(1000)), ("empty", String::new()), ("ü", "naïve \u{1f511}\r\n".into())]
+    {
+        odd.credential.fields.insert(name.into(), Value::Secret(Secret::new(text)));
+    }
+    odd.life.entered.insert("empty".into(), odd.updated_at);
+    let mut ending = entry("ending");
+    (ending.life.operator, ending.life.service) = (ending.expires_at, Some(time("2029-03-01T00:00:00.5Z")));
+    let plain = Entry { expires_at: None, record: None, ..entry("a.b/c-d_1") };
+    let entries = [entry("box"), ending, odd, plain];
+    let fixture = Fixture::with(&entries);
+    let (code, found) = python(&fixture);
+    assert_eq!(code, Some(0), "{found}");
+    let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
+    for Entry { credential, .. } in &entries {
+        let key = format!("{}/{}", credential.name.provider(), credential.name.profile());
+        let values: BTreeMap<&str, &str> =
+            credential.fields.iter().map(|(id, value)| (id.as_str(), value.expose())).collect();
+        assert_eq!(found[&key], serde_json::json!(values), "{key}");
+    }
+    assert_eq!(found.as_object().map(serde_json::Map::len), Some(4));
+    let good = fixture.text();
+    for (from, to) in [
+        ("1234.box", "1235.box"),
+        ("generation = 1", "generation = 2"),
+        ("epoch = 5", "epoch = 4"),
+        ("label = \"test\"", "label = \"tset\""),
+        ("2027-03-01T00:00:00Z", "2028-03-01T00:00:00Z"),
+    ] {
+        assert!(good.contains(from), "{from} is not there");
+        fixture.put(good.replacen(from, to, 1));
+        assert_eq!(python(&fixture).0, Some(9), "{from} became {to}");
+    }
 }
 
 #[test]

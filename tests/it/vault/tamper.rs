@@ -162,9 +162,19 @@ fn an_entry_of_another_vault_with_the_same_key_is_noticed() {
 
 #[test]
 fn names_clear_fields_and_metadata_cannot_be_changed() {
-    let fixture = Fixture::with(&[entry("a"), entry("b")]);
+    let mut dated = entry("a");
+    dated.life.operator = dated.expires_at;
+    dated.life.entered.insert("client_secret".into(), dated.updated_at);
+    let fixture = Fixture::with(&[dated, entry("b")]);
     let good = fixture.text();
     for (old, new) in [
+        ("ends.operator = 2027", "ends.operator = 2037"),
+        ("ends.operator", "ends.service"),
+        ("ends.operator = 2027-03-01T00:00:00Z\n", ""),
+        ("ends.operator = 2027-03-01T00:00:00Z\nentered.client_secret = 2026-03-02T10:00:00Z\n", ""),
+        ("ends.operator", "ends.nobody"),
+        ("entered.client_secret = 2026-03-02", "entered.client_secret = 2026-03-03"),
+        ("entered.client_secret", "entered.client_id"),
         ("[entry.\"a\".\"default\"]", "[entry.\"a\".\"prod\"]"),
         ("[entry.\"a\".\"default\"]", "[entry.\"aa\".\"default\"]"),
         ("\"1234.a\"", "\"1234.x\""),
