@@ -4,21 +4,24 @@
 //! bytes that were just verified and is not waited for: a power cut may cost the youngest backup, never the vault. What
 //! is wrong with the backups never stops a change. Nothing in them is believed before its seals were checked.
 
-use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::header::Header;
+use super::edit;
+use super::header::{Header, Slot};
 use super::index::{Document, Index};
-use super::pin::Pin;
+use super::pin::{Difference, Pin};
+use super::report::SlotStatus;
 use super::{Opened, Vault, damaged, proven_values, salvage};
 use crate::paths::{as_shown, as_shown_if_any, private_folder};
 use crate::store::StoreError;
-use crate::store::file::{self, Content, Lock, Place, Replaced, failed, refused};
+use crate::store::file::{self, Content, Lock, Place, Replaced, failed, is_absent, refused};
 
 /// How many backups of a vault are kept.
 const KEPT: usize = 10;
@@ -26,9 +29,11 @@ const KEPT: usize = 10;
 const MOST_OF_ONE_EPOCH: u32 = 99;
 /// Says which vault files a folder's backups belong to: a vault that is gone or damaged may not tell its id.
 const PATHS: &str = "paths";
+/// Holds the commitment to the data key that a change leads to, from before that change until the backups that the old
+/// key opens are removed: a change that is cut short in between is finished by the next.
+const REKEYED: &str = "rekeyed";
 /// More than this are not remembered.
 const MOST_PATHS: usize = 100;
-
 /// An epoch that only a damaged file knows is believed when it is not further than this from those of the backups.
 const MOST_UNKNOWN_EPOCHS: u64 = 1 << 32;
 
@@ -97,6 +102,38 @@ pub struct Restored {
     /// Where the damaged file is that was replaced. One that was whole became a backup.
     #[serde(serialize_with = "as_shown_if_any")]
     pub damaged_file: Option<PathBuf>,
+    /// What did not come back with it.
+    pub slots: SlotChanges,
+}
+
+/// How a backup opens otherwise than the vault did last. Who was let in or shut out since stays so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SlotChanges {
+    /// Ways that only the backup has: they do not come back.
+    pub left_out: Vec<SlotStatus>,
+    /// Ways that were added since, and are in the file that is replaced: they stay.
+    pub kept: Vec<SlotStatus>,
+    /// Ways that were added since, and are lost with that file: they have to be added again.
+    pub lost: Vec<Difference>,
+}
+
+impl SlotChanges {
+    /// One line for each.
+    pub fn lines(&self) -> Vec<String> {
+        let said = |slot: &SlotStatus| {
+            format!("{} \"{}\" {}", slot.kind.word(), slot.label.escape_debug(), slot.detail.escape_debug())
+        };
+        let left_out = self.left_out.iter().map(|slot| format!("does not open it any more, as before: {}", said(slot)));
+        let kept = self.kept.iter().map(|slot| format!("opens it, as before: {}", said(slot)));
+        left_out.chain(kept).chain(self.lost.iter().map(Difference::words)).collect()
+    }
+}
+
+/// A backup whose seals fit, and what is needed to put it back.
+struct Proven {
+    document: Document,
+    opened: Arc<Opened>,
+    pin: Option<Pin>,
 }
 
 /// Epoch, and which of several files of that epoch: 1 is the first.
@@ -133,9 +170,28 @@ impl Backups {
     fn keep(&self, vault: &Path, header: &Header, bytes: &[u8], now: SystemTime) -> Result<(), StoreError> {
         let folder = self.folder_of(&header.id).ok_or_else(|| refused(&self.folder, "the vault has an odd id"))?;
         private_folder().create(&folder).map_err(|error| failed("create", &folder, &error))?;
+        self.finish_purge(&folder, &header.commitment);
         let kept = keep_as_free_name(&folder, header.epoch, bytes)?;
         remember(&folder, vault)?;
         prune(&folder, kept, now)
+    }
+
+    /// Removes the backups: whoever was shut out could open them, and to put one back would let them in again.
+    fn purge(&self, folder: &Path) {
+        if let Err(why) = remove_all(folder) {
+            (self.warn)(&format!("warning: a backup that the old data key opens is still there: {why}"));
+        }
+    }
+
+    /// Removes the backups when the vault, which has that commitment, was given its data key and they are still there.
+    fn finish_purge(&self, folder: &Path, commitment: &str) {
+        let marked = Place::of(&folder.join(REKEYED)).ok().flatten().and_then(|place| place.read().ok().flatten());
+        match marked {
+            Some(marked) if marked.bytes == commitment.as_bytes() => self.purge(folder),
+            // That change was not made.
+            Some(_) => drop(fs::remove_file(folder.join(REKEYED))),
+            None => {}
+        }
     }
 
     /// The folder whose backups are of that file, whatever the file says.
@@ -183,13 +239,30 @@ fn prune(folder: &Path, kept: BackupName, now: SystemTime) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Removes all backups, and the mark that they are to be removed.
+fn remove_all(folder: &Path) -> Result<(), StoreError> {
+    // What cannot be listed is not gone.
+    let found = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for path in found.map_err(|error| failed("read", folder, &error))?.iter().filter_map(backup_in) {
+        let path = folder.join(path.file());
+        fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))?;
+    }
+    match fs::remove_file(folder.join(REKEYED)) {
+        Err(error) if !is_absent(&error) => Err(failed("remove", &folder.join(REKEYED), &error)),
+        _ => Ok(()),
+    }
+}
+
+fn backup_in(found: &DirEntry) -> Option<BackupName> {
+    BackupName::parse(found.file_name().to_str()?.strip_suffix(".toml")?)
+}
+
 /// The backups in a folder, with the time when each was kept, in no order.
 fn names_in(folder: &Path) -> Vec<(SystemTime, BackupName)> {
-    let name = |file: &OsStr| BackupName::parse(file.to_str()?.strip_suffix(".toml")?);
     let found = fs::read_dir(folder).into_iter().flatten().flatten();
     found
         .filter_map(|found| {
-            let name = name(&found.file_name())?;
+            let name = backup_in(&found)?;
             Some((found.metadata().and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH), name))
         })
         .collect()
@@ -234,17 +307,25 @@ impl Vault {
         }
     }
 
-    /// Removes the backups: whoever was shut out could open them, and to put one back would let them in again.
+    /// Notes that the vault, which has `header`, is about to get another data key.
+    pub(super) fn mark_rekeyed(&self, header: &Header, commitment: &str) {
+        let Some((backups, folder)) = self.backups_of(header) else { return };
+        backups.finish_purge(&folder, &header.commitment);
+        // Without the mark the backups are removed all the same, unless the process is killed before it gets there.
+        let _ = place(&folder.join(REKEYED)).and_then(|place| place.put_unwaited(commitment.as_bytes(), true));
+    }
+
+    /// Removes the backups of the vault, which has got another data key.
     pub(super) fn purge_backups(&self, header: &Header) {
-        let Some(backups) = &self.backups else { return };
-        let Some(folder) = backups.folder_of(&header.id) else { return };
-        for (_, name) in names_in(&folder) {
-            let path = folder.join(name.file());
-            if let Err(error) = fs::remove_file(&path) {
-                let why = failed("remove", &path, &error);
-                (backups.warn)(&format!("warning: a backup that the old data key opens is still there: {why}"));
-            }
+        if let Some((backups, folder)) = self.backups_of(header) {
+            backups.purge(&folder);
         }
+    }
+
+    /// The folder with the backups of the vault with that header, if it is there.
+    fn backups_of(&self, header: &Header) -> Option<(&Backups, PathBuf)> {
+        let backups = self.backups.as_ref()?;
+        Some((backups, backups.folder_of(&header.id).filter(|folder| folder.symlink_metadata().is_ok())?))
     }
 
     /// The backups of this vault, the youngest first. Their seals are checked when a key is had without asking.
@@ -269,40 +350,96 @@ impl Vault {
         known.find(|backup| backup.seal != SealState::Broken)
     }
 
+    /// How a backup opens otherwise than the vault does, for those who want to ask before they put it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::restore`].
+    pub fn slots_of_backup(&self, name: &str) -> Result<SlotChanges, StoreError> {
+        let backup = self.proven_backup(name)?;
+        let there = self.place()?.read()?;
+        self.slots_since(name, &backup, there.as_ref()).map(|(_, changes)| changes)
+    }
+
     /// Puts a backup back, as a new epoch. What it replaces becomes a backup; a damaged file is kept beside the vault.
+    /// What opens the vault stays as it is in a file that is whole; else only what this machine has seen comes back.
     ///
     /// # Errors
     ///
     /// [`StoreError::NoBackup`] when there is none of that name, [`StoreError::Damaged`] when one of its seals does not
-    /// fit, or as [`super::Store::save`].
+    /// fit, [`StoreError::Slot`] when nothing would open it, or as [`super::Store::save`].
     pub fn restore(&self, name: &str) -> Result<Restored, StoreError> {
-        let missing = || StoreError::NoBackup { name: name.escape_debug().to_string(), file: self.path.clone() };
-        let folder = self.backup_folder()?.ok_or_else(missing)?;
-        let file = folder.join(BackupName::parse(name).ok_or_else(missing)?.file());
-        let bytes = place(&file)?.read()?.ok_or_else(missing)?.bytes;
-        let document = self.whole_document(&file, bytes)?;
-        let header = document.index().header();
-        let pin = self.guard_key(header)?;
         // A person may have to be asked, and nobody else should wait for that.
-        let opened = self.keys_of(document.index(), self.keys.ask.as_ref())?;
-        self.prove_all(&file, &opened, &document)?;
+        let backup = self.proven_backup(name)?;
         file::make_folder_of(&self.path)?;
         let place = self.place()?;
         let lock = place.lock(self.lock_timeout)?;
         place.reap(&lock, self.clock.now().into());
         let before = place.read()?;
-        let now = before.as_ref().and_then(|content| self.whole_document(&self.path, content.bytes.clone()).ok());
-        if now.is_some_and(|now| now.index().header().commitment != document.index().header().commitment) {
+        let (text, slots) = self.slots_since(name, &backup, before.as_ref())?;
+        let epoch = self.next_epoch(before.as_ref().map(|content| &*content.bytes), backup.pin.as_ref());
+        let sealed = self.sealed(&backup.opened, text, epoch)?;
+        let damaged_file = self.put_anew(&place, &lock, before, &backup.opened, &sealed, backup.pin.as_ref())?;
+        let (file, entries) = (place.path().to_owned(), backup.document.index().len());
+        Ok(Restored { file, backup: name.to_owned(), epoch, entries, damaged_file, slots })
+    }
+
+    fn proven_backup(&self, name: &str) -> Result<Proven, StoreError> {
+        let missing = || StoreError::NoBackup { name: name.escape_debug().to_string(), file: self.path.clone() };
+        let folder = self.backup_folder()?.ok_or_else(missing)?;
+        let file = folder.join(BackupName::parse(name).ok_or_else(missing)?.file());
+        let bytes = place(&file)?.read()?.ok_or_else(missing)?.bytes;
+        let document = self.whole_document(&file, bytes)?;
+        let pin = self.guard_key(document.index().header())?;
+        let opened = self.keys_of(document.index(), self.keys.ask.as_ref())?;
+        self.prove_all(&file, &opened, &document)?;
+        Ok(Proven { document, opened, pin })
+    }
+
+    /// The backup's text with the slots that the vault has now, and how they differ. To go back to older values is not to
+    /// let anybody in again: an older passphrase may be known to others.
+    fn slots_since(
+        &self,
+        name: &str,
+        Proven { document, opened, pin }: &Proven,
+        there: Option<&Content>,
+    ) -> Result<(String, SlotChanges), StoreError> {
+        let header = document.index().header();
+        let there = there.and_then(|content| self.whole_document(&self.path, content.bytes.clone()).ok());
+        if there.as_ref().is_some_and(|there| there.index().header().commitment != header.commitment) {
             return Err(StoreError::Slot {
                 why: format!("backup {name} has an older data key, and would let in who was shut out since"),
                 ways_out: Vec::new(),
             });
         }
-        let epoch = self.next_epoch(before.as_ref().map(|content| &*content.bytes), pin.as_ref());
-        let sealed = self.sealed(&opened, document.text().to_owned(), epoch)?;
-        let damaged_file = self.put_anew(&place, &lock, before, &opened, &sealed, pin.as_ref())?;
-        let entries = document.index().len();
-        Ok(Restored { file: place.path().to_owned(), backup: name.to_owned(), epoch, entries, damaged_file })
+        let is_sealed = |there: &Document| opened.subkeys.whole_fits(there.index().header(), there.index().seals());
+        let there = there.filter(is_sealed);
+        let current = there.as_ref().map_or(header, |there| there.index().header());
+        let slots = seen_slots(pin.as_ref(), current);
+        if slots.is_empty() {
+            return Err(StoreError::Slot {
+                why: format!("nothing that opens backup {name} has opened the vault when it was seen last"),
+                ways_out: vec![
+                    "to let it in all the same: copy the backup to the vault's place, and `keyward vault ack`".into(),
+                ],
+            });
+        }
+        let is_in = |slot: &Slot, slots: &[Slot]| slots.iter().any(|other| other.key == slot.key);
+        let (old, mut changes) = (&header.slots, Vec::new());
+        let out = old.iter().enumerate().filter(|(_, slot)| !is_in(slot, &slots));
+        changes.extend(out.map(|(number, _)| edit::removing_slot(document, number)));
+        let new: Vec<&Slot> = slots.iter().filter(|slot| !is_in(slot, old)).collect();
+        changes.extend(new.iter().map(|slot| edit::adding_slot(document, slot)));
+        let then = Header { slots: slots.clone(), ..header.clone() };
+        let mut lost = pin.as_ref().map(|pin| pin.doors(&then)).unwrap_or_default();
+        lost.retain(|one| matches!(one, Difference::GoneSlot { .. }));
+        let told = SlotChanges {
+            left_out: old.iter().filter(|slot| !is_in(slot, &slots)).map(SlotStatus::from).collect(),
+            kept: new.into_iter().map(SlotStatus::from).collect(),
+            // What is gone from a file that is whole was taken out of it.
+            lost: if there.is_some() { Vec::new() } else { lost },
+        };
+        Ok((edit::apply(document.text(), changes), told))
     }
 
     /// The epoch after every one that is known: of the file, whatever it is worth, of the backups, and of what was seen.
@@ -424,6 +561,15 @@ impl Vault {
                 .map_err(|what| damaged(file, what))?;
         }
         Ok(())
+    }
+}
+
+/// Those slots that this machine has seen; all where it remembers nothing.
+fn seen_slots(pin: Option<&Pin>, header: &Header) -> Vec<Slot> {
+    let is_new = |one: &Difference| matches!(one, Difference::NewSlot { .. });
+    match pin.filter(|pin| pin.doors(header).iter().any(is_new)) {
+        Some(pin) => header.slots.iter().filter(|slot| pin.knows(slot)).cloned().collect(),
+        None => header.slots.clone(),
     }
 }
 

@@ -171,8 +171,9 @@ impl Vault {
         self.announce(pin, &header);
         let replaced = place.replace(lock, before, text.as_bytes(), &|bytes| {
             self.prove(opened, bytes, &draft.proven)?;
-            if draft.rekeyed.is_none() {
-                self.keep_backup(document.index().header(), &before.bytes);
+            match draft.rekeyed {
+                Some(_) => self.mark_rekeyed(document.index().header(), &header.commitment),
+                None => self.keep_backup(document.index().header(), &before.bytes),
             }
             Ok(())
         })?;

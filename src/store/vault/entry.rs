@@ -9,6 +9,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use toml_parser::lexer::Token;
 
+use super::header::is_id;
 use super::lines::{self, Fault, Line, Part, Path, set, unknown_key};
 use super::written;
 use crate::store::EndsBy;
@@ -167,6 +168,9 @@ impl<'t> EntryDraft<'t> {
         }
         if self.fields.iter().any(|(name, _)| self.secrets.binary_search_by(|(secret, _)| secret.cmp(name)).is_ok()) {
             return Err(Fault::at(at, "an entry with a field that is both clear and sealed"));
+        }
+        if self.id.as_ref().is_some_and(|id| !is_id(id)) {
+            return Err(Fault::at(at, "an entry with an id that is not 32 hexadecimal digits"));
         }
         let missing = |key: &'static str| move || Fault::at(at, format!("an entry without `{key}`"));
         let (provider, profile) = self.name.ok_or_else(missing("name"))?;

@@ -16,7 +16,9 @@ pub(super) const VERSION: u64 = 1;
 /// The one cipher of version 1.
 pub(super) const CIPHER: &str = "xchacha20poly1305";
 /// More slots than anybody needs; each passphrase slot costs a second when a passphrase is tried.
-const MOST_SLOTS: usize = 64;
+pub(super) const MOST_SLOTS: usize = 64;
+/// A passphrase is tried on every passphrase slot: what they may cost together, in KiB times passes.
+const MOST_WORK: u64 = 32 * 1024 * 1024;
 
 /// What stands before the entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +80,11 @@ pub(super) struct Slot {
     pub(super) added: DateTime<Utc>,
     pub(super) key: SlotKey,
     pub(super) wrapped: String,
+}
+
+/// Whether that is 32 hexadecimal digits, as the ids of vaults and entries are.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The account of a vault's key in the system's keyring.
@@ -185,6 +192,10 @@ impl HeaderDraft {
                         self.places.slots.push(SlotPlace { all: table.place.clone(), wrapped: 0..0 });
                         HeaderTable::Slot
                     }
+                    (["slot"], true) => {
+                        let what = format!("more than {MOST_SLOTS} slots, which is the most that a vault may have");
+                        return Err(Fault::at(table.place.start, what));
+                    }
                     _ => return Err(Fault::at(table.place.start, "a table that does not belong here")),
                 };
                 Ok(())
@@ -265,7 +276,7 @@ impl HeaderDraft {
             places: self.places,
         };
         // It names a file of ours on this machine: nothing else may come through.
-        if header.id.len() != 32 || !header.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        if !is_id(&header.id) {
             return Err(Fault::new("an id that is not 32 hexadecimal digits"));
         }
         if header.cipher != CIPHER {
@@ -277,6 +288,16 @@ impl HeaderDraft {
             .any(|slot| matches!(&slot.key, SlotKey::Keyring { account } if *account != keyring_account(&header.id)))
         {
             return Err(Fault::new("a keyring slot of another vault"));
+        }
+        if header.slots.iter().enumerate().any(|(at, slot)| header.slots[..at].iter().any(|old| old.key == slot.key)) {
+            return Err(Fault::new("two slots for the same recipient or key"));
+        }
+        let work = |slot: &Slot| match &slot.key {
+            SlotKey::Passphrase { cost, .. } => u64::from(cost.memory_kib) * u64::from(cost.passes),
+            SlotKey::Age { .. } | SlotKey::Keyring { .. } => 0,
+        };
+        if header.slots.iter().map(work).sum::<u64>() > MOST_WORK {
+            return Err(Fault::new("passphrase slots that together ask for more work than 32 passes over 1 GiB"));
         }
         Ok(header)
     }

@@ -4,10 +4,12 @@
 //! ssh keys `ssh-ed25519` and `ssh-rsa`. Nothing is read or asked here.
 
 use std::fmt;
+use std::io::Read as _;
 use std::str::FromStr as _;
 
+use age::armor::ArmoredReader;
 use age::secrecy::SecretString;
-use age::{ssh, x25519};
+use age::{DecryptError, Decryptor, scrypt, ssh, x25519};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -19,6 +21,9 @@ use crate::secret::Secret;
 const FEWEST_RSA_BITS: usize = 2048;
 /// The longest RSA key that the `rsa` crate takes, in bits.
 const MOST_RSA_BITS: usize = 4096;
+/// The most work that a passphrase of an identity file may cost: scrypt's N is two to the power of this, which takes 1 GiB.
+/// `age -p` writes 18.
+const MOST_WORK: u8 = 20;
 
 /// The public half: what a key is wrapped to.
 pub(super) enum Recipient {
@@ -151,12 +156,70 @@ impl Identity {
     }
 }
 
-/// Reads the text of an identity file: age identities, one on a line, or one ssh private key.
+/// An identity file that is itself an age file, encrypted with a passphrase (`age -p`).
+pub(super) struct SealedFile(Vec<u8>);
+
+impl SealedFile {
+    /// Takes the bytes of an age file, armored or not; `None` when they are none.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be opened, in words. The work that its passphrase costs is known before it is done.
+    pub(super) fn of(bytes: &[u8]) -> Option<Result<Self, String>> {
+        let bytes = bytes.trim_ascii_start();
+        let is_age = bytes.starts_with(b"age-encryption.org/") || bytes.starts_with(b"-----BEGIN AGE ENCRYPTED FILE");
+        is_age.then(|| {
+            let mut binary = Vec::new();
+            let unreadable = || "it is an age file that cannot be read".to_owned();
+            ArmoredReader::new(bytes).read_to_end(&mut binary).map_err(|_| unreadable())?;
+            // The only stanza of such a file (c2sp.org/age, "scrypt recipient stanza").
+            let header = binary.split(|byte| *byte == b'\n').nth(1).and_then(|line| std::str::from_utf8(line).ok());
+            let words: Vec<&str> = header.ok_or_else(unreadable)?.split(' ').collect();
+            match words.as_slice() {
+                ["->", "scrypt", _, work] => match work.parse::<u8>() {
+                    Ok(work) if work <= MOST_WORK => Ok(Self(binary)),
+                    _ => Err(format!(
+                        "its passphrase would cost too much work: 2^{}, and 2^{MOST_WORK} is the most",
+                        work.escape_debug()
+                    )),
+                },
+                ["->", ..] => Err("it is encrypted for a key and not with a passphrase: \
+                                   let KEYWARD_IDENTITY_CMD=\"age -d -i KEY FILE\" open it"
+                    .into()),
+                _ => Err(unreadable()),
+            }
+        })
+    }
+
+    /// What is in it; `None` when that is not its passphrase.
+    ///
+    /// # Errors
+    ///
+    /// Why not, in words, when it is the right one.
+    pub(super) fn open(&self, passphrase: &Secret) -> Option<Result<Zeroizing<Vec<u8>>, String>> {
+        // To the key derivation of the age file.
+        let mut key = scrypt::Identity::new(SecretString::from(passphrase.expose().to_owned()));
+        key.set_max_work_factor(MOST_WORK);
+        let damaged = || Some(Err("it is encrypted and damaged".to_owned()));
+        let Ok(file) = Decryptor::new(self.0.as_slice()) else { return damaged() };
+        let mut opened = match file.decrypt(std::iter::once(&key as &dyn age::Identity)) {
+            Ok(opened) => opened,
+            Err(DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed) => return None,
+            Err(_) => return damaged(),
+        };
+        // The room is taken at once: growing would leave copies behind that nobody wipes.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(self.0.len()));
+        if opened.read_to_end(&mut bytes).is_ok() { Some(Ok(bytes)) } else { damaged() }
+    }
+}
+
+/// Reads an identity file: age identities, one on a line, or one ssh private key.
 ///
 /// # Errors
 ///
 /// Why not, in words and without the text.
-pub(super) fn read_identities(text: &str) -> Result<Vec<Identity>, String> {
+pub(super) fn read_identities(bytes: &[u8]) -> Result<Vec<Identity>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
     if text.trim_start().starts_with("-----BEGIN ") {
         return read_ssh(text.trim_start()).map(|identity| vec![identity]);
     }
@@ -165,9 +228,6 @@ pub(super) fn read_identities(text: &str) -> Result<Vec<Identity>, String> {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
-        }
-        if line.starts_with("age-encryption.org/") || line.contains("AGE ENCRYPTED FILE") {
-            return Err("the identity is itself encrypted: let KEYWARD_IDENTITY_CMD=\"age -d FILE\" open it".into());
         }
         match x25519::Identity::from_str(line) {
             Ok(identity) => identities.push(Identity::X25519(identity)),
@@ -178,9 +238,6 @@ pub(super) fn read_identities(text: &str) -> Result<Vec<Identity>, String> {
 }
 
 fn read_ssh(text: &str) -> Result<Identity, String> {
-    if text.contains("AGE ENCRYPTED FILE") {
-        return Err("the identity is itself encrypted: let KEYWARD_IDENTITY_CMD=\"age -d FILE\" open it".into());
-    }
     let identity = ssh::Identity::from_buffer(text.as_bytes(), None)
         .map_err(|_| "it is no ssh private key that can be read".to_owned())?;
     match ssh::Recipient::try_from(identity.clone()) {

@@ -113,6 +113,11 @@ impl Index {
         self.heads.iter().map(|head| head.seal(&self.words))
     }
 
+    /// Name, id and seal of one entry.
+    pub(super) fn seal(&self, index: usize) -> NamedSeal<'_> {
+        self.heads[index].seal(&self.words)
+    }
+
     /// The names of all entries, sorted.
     ///
     /// # Errors
@@ -152,8 +157,9 @@ impl Head {
     }
 
     fn name<'w>(&self, words: &'w str) -> (&'w str, &'w str) {
-        let NamedSeal { provider, profile, .. } = self.seal(words);
-        (provider, profile)
+        let [provider, profile, ..] = self.lens;
+        let start = self.words as usize;
+        words[start..start + (provider + profile) as usize].split_at(provider as usize)
     }
 
     fn seal<'w>(&self, words: &'w str) -> NamedSeal<'w> {
@@ -214,11 +220,11 @@ impl IndexDraft {
         }
         let header = read_header(text_of_piece(0, &self.header)?)?;
         let words = &self.words;
-        if !self.heads.is_sorted_by_key(|head| head.name(words)) {
+        if !self.heads.is_sorted_by(|a, b| a.name(words) < b.name(words)) {
             self.heads.sort_by(|a, b| a.name(words).cmp(&b.name(words)));
-        }
-        if let Some(pair) = self.heads.windows(2).find(|pair| pair[0].name(words) == pair[1].name(words)) {
-            return Err(Fault::at(pair[1].start(), "an entry that is there twice"));
+            if let Some(pair) = self.heads.windows(2).find(|pair| pair[0].name(words) == pair[1].name(words)) {
+                return Err(Fault::at(pair[1].start(), "an entry that is there twice"));
+            }
         }
         Ok(Index { header, heads: self.heads, words: self.words, len: self.len })
     }

@@ -267,13 +267,16 @@ impl<'t> Reader<'t, '_> {
 }
 
 impl EventReceiver for Reader<'_, '_> {
-    fn std_table_open(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
+    fn std_table_open(&mut self, span: Span, _error: &mut dyn ErrorSink) {
+        if self.base + span.start() != self.line_start {
+            self.refuse(span, "a table header that does not begin its line");
+        }
         self.key = Path::default();
         self.state = State::Header { many: false };
     }
 
-    fn array_table_open(&mut self, _span: Span, _error: &mut dyn ErrorSink) {
-        self.key = Path::default();
+    fn array_table_open(&mut self, span: Span, error: &mut dyn ErrorSink) {
+        self.std_table_open(span, error);
         self.state = State::Header { many: true };
     }
 
@@ -417,6 +420,8 @@ mod tests {
             "# \u{1}",
             "a = 1\rb = 2",
             "[a] b = 1",
+            " [a]",
+            "\t[[a]]",
             "\u{feff}a = ]",
         ] {
             let text = format!("x = 1\n{text}\n");

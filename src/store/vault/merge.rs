@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -15,8 +15,9 @@ use serde::Serialize;
 use super::change::resealed;
 use super::edit::{self, Change};
 use super::entry::{EntryText, PlacedEntry};
-use super::header::Slot;
+use super::header::{Header, MOST_SLOTS, Slot};
 use super::index::Document;
+use super::pin::Difference;
 use super::{Opened, Vault, damaged, label, spot};
 use crate::credential::{CredentialName, Value};
 use crate::secret::Secret;
@@ -47,6 +48,7 @@ pub struct MergeConflict {
 
 /// One of the three files, every seal of it checked.
 struct Side {
+    path: PathBuf,
     content: Content,
     document: Document,
     opened: Arc<Opened>,
@@ -58,18 +60,25 @@ impl Vault {
     /// Joins `theirs` into `ours`, where `base` is what both come from; an empty `base` says that both are new. With a
     /// conflict nothing is written. This vault's keys are used, and its file is not touched.
     ///
+    /// What opens one of the sides and was not seen on this machine is joined only when `accepts_slots`; even then
+    /// nobody has agreed to it, and the result is not as it was seen.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] when a seal of one of them does not fit, or as [`super::Store::get`].
-    pub fn merge(&self, base: &Path, ours: &Path, theirs: &Path) -> Result<Merged, StoreError> {
+    /// [`StoreError::Damaged`] when a seal of one of them does not fit, [`StoreError::Unexpected`] when a side is older
+    /// than the base or is not what was seen or named, or as [`super::Store::get`].
+    pub fn merge(&self, base: &Path, ours: &Path, theirs: &Path, accepts_slots: bool) -> Result<Merged, StoreError> {
         let place = Place::of(ours)?.ok_or_else(|| refused(ours, "its folder is gone"))?;
-        let base = self.side(base)?;
+        let base = self.side(base, None)?;
         let missing = |path| move || damaged(path, "the file is empty");
-        let our_side = self.side(ours)?.ok_or_else(missing(ours))?;
-        let their_side = self.side(theirs)?.ok_or_else(missing(theirs))?;
+        let our_side = self.side(ours, Some(accepts_slots))?.ok_or_else(missing(ours))?;
+        let their_side = self.side(theirs, Some(accepts_slots))?.ok_or_else(missing(theirs))?;
         if let Some(what) = incomparable(&our_side, &their_side) {
             let conflict = MergeConflict { name: None, field: None, what: what.to_owned() };
             return Ok(Merged { epoch: None, taken: Vec::new(), conflicts: vec![conflict] });
+        }
+        for (whose, side) in [("our", &our_side), ("their", &their_side)] {
+            self.guard_side(whose, side, base.as_ref())?;
         }
         let join = Join::of(base.as_ref(), &our_side, &their_side)?;
         if !join.conflicts.is_empty() {
@@ -94,20 +103,73 @@ impl Vault {
         }
     }
 
-    /// Reads and verifies one file; nothing when it is empty.
-    fn side(&self, path: &Path) -> Result<Option<Side>, StoreError> {
+    /// Reads and verifies one file; nothing when it is empty. What may not open it, unless that is accepted, is found
+    /// before a key is used; of the base nothing is taken, and so nothing is expected.
+    fn side(&self, path: &Path, accepts_slots: Option<bool>) -> Result<Option<Side>, StoreError> {
         let place = Place::of(path)?.ok_or_else(|| refused(path, "its folder is gone"))?;
         let content = place.read()?.ok_or_else(|| refused(path, "there is no such file"))?;
         if content.bytes.is_empty() {
             return Ok(None);
         }
         let document = self.whole_document(path, content.bytes.clone())?;
+        if let Some(accepts_slots) = accepts_slots {
+            self.guard_slots(path, document.index().header(), accepts_slots)?;
+        }
         let opened = self.keys_of(document.index(), self.keys.ask.as_ref()).map_err(|error| match error {
             StoreError::Damaged { what, .. } => damaged(path, what),
             other => other,
         })?;
         self.prove_all(path, &opened, &document)?;
-        Ok(Some(Side { content, document, opened }))
+        Ok(Some(Side { path: path.to_owned(), content, document, opened }))
+    }
+
+    /// Fails when something opens a side that this machine has not seen, or its slots are not those that were named.
+    fn guard_slots(&self, path: &Path, header: &Header, accepts_slots: bool) -> Result<(), StoreError> {
+        self.watch.slots_as_named(header, path)?;
+        let Some(pin) = self.watch.load(&header.id)?.filter(|_| !accepts_slots) else { return Ok(()) };
+        let is_new = |one: &Difference| matches!(one, Difference::NewSlot { .. });
+        let new: Vec<String> = pin.doors(header).iter().filter(|one| is_new(one)).map(Difference::words).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Unexpected {
+            file: path.to_owned(),
+            what: new.join("; "),
+            seen: format!("last seen: epoch {} on {}", pin.last.epoch, pin.seen.format("%Y-%m-%d %H:%M UTC")),
+            ways_out: vec![
+                "when that is as it should be: `keyward vault merge --accept-slots`, and afterwards `keyward vault ack`"
+                    .into(),
+                "in git: `git -c merge.keyward.driver='keyward vault merge --accept-slots %O %A %B' merge …`".into(),
+            ],
+        })
+    }
+
+    /// Fails when a side is older than was said, or older than what it is told to come from: an older file was put there,
+    /// and what it undoes would look like a change.
+    fn guard_side(&self, whose: &str, side: &Side, base: Option<&Side>) -> Result<(), StoreError> {
+        let header = side.document.index().header();
+        self.watch.old_enough(header, &side.path)?;
+        let is_other_key = |one: &Difference| matches!(one, Difference::OtherKey);
+        let unexpected = |what: String, seen: String, way_out: &str| StoreError::Unexpected {
+            file: side.path.clone(),
+            what,
+            seen,
+            ways_out: vec![way_out.to_owned()],
+        };
+        if let Some(pin) = self.watch.load(&header.id)?.filter(|pin| pin.doors(header).iter().any(is_other_key)) {
+            let seen = format!("last seen: epoch {}", pin.last.epoch);
+            return Err(unexpected(Difference::OtherKey.words(), seen, "`keyward vault ack` shows the difference"));
+        }
+        // Without a base every credential is new to one side: there is nothing that an older file could undo.
+        let Some(base) = base.map(|base| base.document.index().header()) else { return Ok(()) };
+        if header.seal == base.seal || header.epoch > base.epoch {
+            return Ok(());
+        }
+        let what = format!("{whose} side is no later than what both sides come from, and is another file");
+        let seen = format!("{whose} side is epoch {}, and what both come from is epoch {}", header.epoch, base.epoch);
+        let way_out = "an older file was put back there: take the other side with `git checkout --ours` or `--theirs`, and \
+                       make the changes that are wanted again";
+        Err(unexpected(what, seen, way_out))
     }
 }
 
@@ -349,20 +411,26 @@ impl Join {
         joined
     }
 
-    /// The slots: what either side added or removed.
+    /// The slots: what either side added or removed. They are told apart by what opens them: however often one was
+    /// added, there is one.
     fn slots(&mut self, base: Option<&Side>, ours: &Side, theirs: &Side) {
         let slots = |side: &Side| side.document.index().header().slots.clone();
         let (was, our, their) = (base.map(slots).unwrap_or_default(), slots(ours), slots(theirs));
-        let goes = |slot: &Slot| !their.contains(slot) && was.contains(slot);
-        let new = their.iter().filter(|slot| !our.contains(slot) && !was.contains(slot));
-        let new: Vec<Change> = new.map(|slot| edit::adding_slot(&ours.document, slot)).collect();
-        if new.is_empty() && our.iter().all(goes) {
+        let is_in = |slot: &Slot, slots: &[Slot]| slots.iter().any(|other| other.key == slot.key);
+        let goes = |slot: &Slot| !is_in(slot, &their) && is_in(slot, &was);
+        let new: Vec<&Slot> = their.iter().filter(|slot| !is_in(slot, &our) && !is_in(slot, &was)).collect();
+        let gone = our.iter().enumerate().filter(|(_, slot)| goes(slot)).map(|(number, _)| number);
+        let gone: Vec<usize> = gone.collect();
+        let count = our.len() - gone.len() + new.len();
+        if count == 0 {
             self.conflict(None, None, "the sides removed each other's ways to open the vault");
-            return;
+        } else if count > MOST_SLOTS {
+            let what = format!("together the sides have {count} ways to open the vault, and {MOST_SLOTS} is the most");
+            self.conflict(None, None, &what);
+        } else {
+            self.changes.extend(gone.into_iter().map(|number| edit::removing_slot(&ours.document, number)));
+            self.changes.extend(new.into_iter().map(|slot| edit::adding_slot(&ours.document, slot)));
         }
-        let gone = our.iter().enumerate().filter(|(_, slot)| goes(slot));
-        self.changes.extend(gone.map(|(number, _)| edit::removing_slot(&ours.document, number)));
-        self.changes.extend(new);
     }
 }
 

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use backups::{Backup, Restored, SealState, Warn};
+pub use backups::{Backup, Restored, SealState, SlotChanges, Warn};
 pub use header::{PassphraseCost, SlotKind};
 pub use merge::{MergeConflict, Merged};
 pub use outline::{Outline, OutlinedEntry};
@@ -41,13 +41,14 @@ pub use repair::{Lost, Repaired};
 pub use report::{Made, PinStatus, Rekeyed, SlotStatus, Status, Verified};
 pub use seen::Compared;
 pub use slots::{FirstSlot, read_recipient};
-pub use unlock::{Ask, KeySource, Keys, read_passphrase};
+pub use unlock::{Ask, KeySource, Keys, Unsealed, read_passphrase};
 
 use super::file::{self, Place};
-use super::{EndsBy, Entry, Life, Recorded, Store, StoreError, StoreKind, Summary};
+use super::{Brief, EndsBy, Entry, Life, Recorded, Store, StoreError, StoreKind, Summary, life};
 use crate::clock::Clock;
 use crate::credential::{Credential, CredentialName, Value};
 use crate::secret::Secret;
+use crate::verdict::Record;
 use backups::Backups;
 use entry::EntryText;
 use header::{Header, VERSION};
@@ -116,9 +117,10 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] when there is something already or nothing can be written,
-    /// [`StoreError::Unavailable`] when the first slot cannot be made. Then nothing is left behind.
+    /// [`StoreError::File`] when there is something already or nothing can be written, [`StoreError::Unexpected`] when
+    /// there was a vault here, [`StoreError::Unavailable`] when the first slot cannot be made. Then nothing is left behind.
     pub fn init(&self, first: FirstSlot, label: &str) -> Result<Made, StoreError> {
+        self.guard_gone()?;
         file::make_folder_of(&self.path)?;
         let place = Place::of(&self.path)?.ok_or_else(|| file::refused(&self.path, "its folder is gone"))?;
         let lock = place.lock(self.lock_timeout)?;
@@ -222,16 +224,10 @@ impl Vault {
         self.write_entries(entries)
     }
 
-    /// Makes something of each credential without its secrets, in the order of their names, on all processors.
-    ///
-    /// [`Store::list`] keeps 10,000 summaries where one line of each may be all that is wanted; this keeps the lines.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::list`].
-    pub fn list_as<T: Send>(&self, make: &(dyn Fn(Summary) -> T + Sync)) -> Result<Vec<T>, StoreError> {
+    /// Makes something of each credential, in the order of their names, on all processors.
+    fn list_as<T: Send>(&self, make: fn(&EntryText<'_>) -> Result<T, Fault>) -> Result<Vec<T>, StoreError> {
         match self.snapshot()? {
-            Some(snapshot) => snapshot.each(&|_, entry| summary(&entry?).map(make)),
+            Some(snapshot) => snapshot.each(&|_, entry| make(&entry?)),
             None => Ok(Vec::new()),
         }
     }
@@ -247,7 +243,7 @@ impl Vault {
     }
 
     fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, StoreError> {
-        let Some(place) = Place::of(&self.path)? else { return Ok(None) };
+        let Some(place) = Place::of(&self.path)? else { return self.guard_gone().map(|()| None) };
         let mut kept = lock_up(&self.snapshot);
         if let (Some(snapshot), Some(stamp)) = (&*kept, place.stamp()?)
             && snapshot.is(&stamp)
@@ -255,6 +251,9 @@ impl Vault {
             return Ok(Some(snapshot.clone()));
         }
         *kept = self.snapshot_with_pin(&place)?.map(Arc::new);
+        if kept.is_none() {
+            self.guard_gone()?;
+        }
         Ok(kept.clone())
     }
 
@@ -324,7 +323,7 @@ impl Vault {
         &self,
         opened: &Opened,
         snapshot: &Snapshot,
-        piece: &'p EntryPiece,
+        piece: &'p EntryPiece<'_>,
     ) -> Result<EntryText<'p>, StoreError> {
         let entry = piece.read().map_err(|fault| snapshot.damaged_by(&fault))?;
         self.check_entry(opened, &entry)?;
@@ -398,7 +397,11 @@ impl Store for Vault {
     }
 
     fn list(&self) -> Result<Vec<Summary>, StoreError> {
-        self.list_as(&|summary| summary)
+        self.list_as(summary)
+    }
+
+    fn briefs(&self) -> Result<Vec<Brief>, StoreError> {
+        self.list_as(brief)
     }
 
     fn show(&self, name: &CredentialName) -> Result<Summary, StoreError> {
@@ -519,10 +522,8 @@ fn summary(text: &EntryText<'_>) -> Result<Summary, Fault> {
     let pairs = |group: &[(Cow<'_, str>, Cow<'_, str>)]| {
         group.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     };
-    let record = text.record.as_deref().map(serde_json::from_str).transpose();
     Ok(Summary {
-        name: CredentialName::new(&text.provider, &text.profile)
-            .map_err(|_| Fault::new("an entry has a name that cannot be"))?,
+        name: name_of(text)?,
         clear: pairs(&text.fields),
         sealed: text.secrets.iter().map(|(name, _)| name.to_string()).collect(),
         vars: pairs(&text.vars),
@@ -531,8 +532,23 @@ fn summary(text: &EntryText<'_>) -> Result<Summary, Fault> {
         updated_at: text.updated,
         expires_at: text.expires_at,
         life: life_of(text),
-        record: record.map_err(|_| Fault::new(format!("the record of {} cannot be read", label(text))))?,
+        record: record_of(text)?,
     })
+}
+
+fn brief(text: &EntryText<'_>) -> Result<Brief, Fault> {
+    let record = record_of(text)?;
+    let end = life::end(&life_of(text), text.expires_at, record.as_ref());
+    Ok(Brief::new(name_of(text)?, record, end))
+}
+
+fn name_of(text: &EntryText<'_>) -> Result<CredentialName, Fault> {
+    CredentialName::new(&text.provider, &text.profile).map_err(|_| Fault::new("an entry has a name that cannot be"))
+}
+
+fn record_of(text: &EntryText<'_>) -> Result<Option<Record>, Fault> {
+    let record = text.record.as_deref().map(serde_json::from_str).transpose();
+    record.map_err(|_| Fault::new(format!("the record of {} cannot be read", label(text))))
 }
 
 /// What an entry says of its ends and of when its values were entered.

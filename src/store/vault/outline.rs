@@ -68,7 +68,13 @@ impl Outline {
         let mut text = String::new();
         for slot in &self.slots {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "slot {} \"{}\" {}", slot.kind.word(), slot.label.escape_debug(), slot.detail);
+            let _ = writeln!(
+                text,
+                "slot {} \"{}\" {}",
+                slot.kind.word(),
+                slot.label.escape_debug(),
+                slot.detail.escape_debug()
+            );
         }
         for (name, entry) in &self.credentials {
             let _ = writeln!(text, "{name}");
@@ -87,10 +93,20 @@ impl Outline {
         };
         let (old_ids, new_ids) = (ids(self), ids(new));
         for slot in self.slots.iter().filter(|slot| !new.slots.contains(slot)) {
-            changes.push(format!("- slot {} \"{}\" {}", slot.kind.word(), slot.label.escape_debug(), slot.detail));
+            changes.push(format!(
+                "- slot {} \"{}\" {}",
+                slot.kind.word(),
+                slot.label.escape_debug(),
+                slot.detail.escape_debug()
+            ));
         }
         for slot in new.slots.iter().filter(|slot| !self.slots.contains(slot)) {
-            changes.push(format!("+ slot {} \"{}\" {}", slot.kind.word(), slot.label.escape_debug(), slot.detail));
+            changes.push(format!(
+                "+ slot {} \"{}\" {}",
+                slot.kind.word(),
+                slot.label.escape_debug(),
+                slot.detail.escape_debug()
+            ));
         }
         for id in old_ids.keys().chain(new_ids.keys()).collect::<BTreeSet<_>>() {
             match (old_ids.get(id), new_ids.get(id)) {

@@ -209,6 +209,17 @@ impl Sight {
 }
 
 impl Pin {
+    /// Whether a slot for the same key was seen.
+    pub(super) fn knows(&self, slot: &Slot) -> bool {
+        let key = slot_hash(slot);
+        self.last.slot.iter().any(|seen| seen.key == key)
+    }
+
+    /// Whether the vault was seen at that place.
+    pub(super) fn is_at(&self, place: &Path) -> bool {
+        self.file == place.display().to_string()
+    }
+
     /// Whether the vault is older than what was seen.
     pub(super) fn is_ahead_of(&self, header: &Header) -> bool {
         self.last.age(header).is_some()
@@ -266,16 +277,20 @@ impl Watch {
 
     /// The vault that was at `place` before, when it was another one.
     pub(super) fn other_at(&self, place: &Path, id: &str) -> Option<Difference> {
-        let shown = place.display().to_string();
-        let other = self.others(id).into_iter().find(|(_, pin)| pin.file == shown)?;
-        Some(Difference::OtherVault { id: other.1.vault })
+        let other = self.others(id).into_iter().find(|pin| pin.is_at(place))?;
+        Some(Difference::OtherVault { id: other.vault })
     }
 
-    fn others(&self, id: &str) -> Vec<(PathBuf, Pin)> {
+    /// What was last seen of any vault at `place`.
+    pub(super) fn last_at(&self, place: &Path) -> Option<Pin> {
+        self.others("").into_iter().filter(|pin| pin.is_at(place)).max_by_key(|pin| pin.seen)
+    }
+
+    fn others(&self, id: &str) -> Vec<Pin> {
         let files = self.pins.as_ref().and_then(|folder| fs::read_dir(folder).ok());
-        let pins = files.into_iter().flatten().flatten().map(|found| found.path());
-        let pins = pins.filter(|path| path.extension().is_some_and(|end| end == "toml"));
-        pins.filter_map(|path| Some((path.clone(), read(&path).ok()??))).filter(|(_, pin)| pin.vault != id).collect()
+        let paths = files.into_iter().flatten().flatten().map(|found| found.path());
+        let pins = paths.filter_map(|path| read(&path).ok()?.filter(|pin| self.path(&pin.vault) == Some(path)));
+        pins.filter(|pin| pin.vault != id).collect()
     }
 
     /// Fails when the vault's slots are not those that were named.
@@ -344,11 +359,12 @@ impl Watch {
             Pin { vault: id.to_owned(), file: place.display().to_string(), seen: now, last: sight.clone(), next: None };
         self.put(&pin, &|_| true)?;
         // The vault that was here is not expected here any more.
-        for (path, other) in self.others(id).into_iter().filter(|(_, other)| other.file == pin.file) {
-            let other = Pin { file: String::new(), ..other };
-            put_at(&path, &other, &|_| true)?;
-        }
-        Ok(())
+        self.others(id).into_iter().filter(|other| other.is_at(place)).try_for_each(|other| self.forget(&other))
+    }
+
+    /// Expects that vault where it was no more.
+    pub(super) fn forget(&self, pin: &Pin) -> Result<(), StoreError> {
+        self.put(&Pin { file: String::new(), ..pin.clone() }, &|_| true)
     }
 
     fn put(&self, pin: &Pin, may: &dyn Fn(Option<&Pin>) -> bool) -> Result<(), StoreError> {

@@ -1,8 +1,9 @@
 //! Makes a vault of what is left of a damaged one.
 //!
 //! An entry is kept when its own seal fits and all its values open; everything else is reported by name. The way in is
-//! never taken from a file that anybody may have changed: a recipient is kept only when its slot opens now, or when a
-//! backup whose seal holds has it too. Otherwise a repair would vouch for whoever wrote themselves into the file.
+//! never taken from a file that anybody may have changed: a slot is kept only when a backup whose seal holds has it, when
+//! this machine has seen it, or when what it is for is at hand. Otherwise a repair would vouch for whoever wrote
+//! themselves into the file. That an entry is the latest, and that none is missing, only the seal of the whole can tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::entry::EntryText;
-use super::header::{Header, Slot, read_header};
-use super::index::Document;
+use super::header::{Header, Slot, SlotKey, read_header};
+use super::index::{Document, Index, NamedSeal};
+use super::pin::Pin;
 use super::salvage::{self, Remains};
-use super::{Backup, Opened, SealState, SlotKind, SlotStatus, Vault, damaged, edit, proven_values, unlock};
+use super::seal::unwrap_key;
+use super::slots::make_slot;
+use super::{Backup, FirstSlot, Opened, SealState, SlotStatus, Vault, damaged, edit, proven_values, unlock};
 use crate::credential::CredentialName;
 use crate::paths::{as_shown, as_shown_if_any};
 use crate::store::StoreError;
@@ -34,10 +38,14 @@ pub struct Repaired {
     /// Where the damaged file is, when the new vault took its place.
     #[serde(serialize_with = "as_shown_if_any")]
     pub damaged_file: Option<PathBuf>,
+    /// The epoch of the new vault.
+    pub epoch: Option<u64>,
     /// The credentials that are whole.
     pub kept: Vec<CredentialName>,
-    /// Of those, the ones that a backup has in a later version.
+    /// Of those, the ones that a backup has in a later version, or that were removed by what the backups say.
     pub older: Vec<CredentialName>,
+    /// The seal of the damaged file fits what was kept: nothing is older than it was, and nothing is missing.
+    pub is_complete: bool,
     /// The credentials that are not.
     pub lost: Vec<Lost>,
     /// Ways to open it that nothing vouches for: the new vault does not have them.
@@ -71,6 +79,7 @@ struct Found {
 
 struct Kept {
     id: String,
+    seal: String,
     generation: u64,
     text: String,
 }
@@ -89,8 +98,7 @@ impl Vault {
         let remains = Remains::of(&before.bytes);
         let own = std::str::from_utf8(&before.bytes[remains.header.clone()]).ok().map(read_header);
         let backups = self.witnesses()?;
-        let announced = own.as_ref().and_then(|own| own.as_ref().ok()).map(|own| own.entries);
-        let (header, opened) = self.way_in(own, &backups)?;
+        let (header, opened, is_own) = self.way_in(own, &backups)?;
         let whole = Document::read(String::from_utf8_lossy(&before.bytes).into_owned()).ok();
         if whole.as_ref().is_some_and(|document| self.prove_all(&self.path, &opened, document).is_ok()) {
             let kept = whole.and_then(|document| document.index().names().ok()).unwrap_or_default();
@@ -99,10 +107,18 @@ impl Vault {
         let is_sealed = whole
             .as_ref()
             .is_some_and(|document| opened.subkeys.whole_fits(document.index().header(), document.index().seals()));
+        let pin = self.guard_key(&header)?;
         let mut found = found(&opened, &before.bytes, &remains);
-        found.add_missing(announced, &backups);
-        let slots = self.vouched_slots(&header, is_sealed, &opened, &backups);
-        let dropped = header.slots.iter().filter(|slot| !slots.contains(slot)).map(SlotStatus::from).collect();
+        // What a backup's header says was sealed is not what this file was.
+        let is_complete =
+            is_own && found.is_all_of(&opened, &header) && pin.as_ref().is_none_or(|pin| pin.age(&header).is_none());
+        if !is_complete {
+            found.add_missing(&header, &backups);
+        }
+        let is_sealed = is_sealed || is_complete;
+        let slots = self.vouched_slots(&header, is_sealed, &opened, &backups, pin.as_ref())?;
+        let is_kept = |slot: &&Slot| slots.iter().any(|kept| kept.key == slot.key);
+        let dropped = header.slots.iter().filter(|slot| !is_kept(slot)).map(SlotStatus::from).collect();
         let mut text = if slots == header.slots && is_sealed {
             // With its comments.
             String::from_utf8_lossy(&before.bytes[remains.header]).into_owned()
@@ -114,10 +130,10 @@ impl Vault {
             text.push_str(kept.text.trim_end());
             text.push('\n');
         }
-        let pin = self.guard_key(&header)?;
         let epoch = self.next_epoch(Some(&before.bytes), pin.as_ref());
         let sealed = self.sealed(&opened, text, epoch)?;
-        let mut repaired = Repaired::of(place.path(), &found, &backups, dropped);
+        self.watch.slots_as_named(&sealed.1, &self.path)?;
+        let mut repaired = Repaired { is_complete, ..Repaired::of(place.path(), &found, &backups, dropped) };
         if replace {
             repaired.damaged_file = self.put_anew(&place, &lock, Some(before), &opened, &sealed, pin.as_ref())?;
             repaired.written = Some(place.path().to_owned());
@@ -129,6 +145,7 @@ impl Vault {
             new.create(&lock, sealed.0.as_bytes(), &|bytes| self.prove(&opened, bytes, &[]))?;
             repaired.written = Some(beside);
         }
+        repaired.epoch = Some(epoch);
         Ok(repaired)
     }
 
@@ -143,12 +160,12 @@ impl Vault {
         Ok(backups.filter_map(read).collect())
     }
 
-    /// A header that a key opens: that of the file, or else that of a backup.
+    /// A header that a key opens, and whether it is that of the file: else it is that of a backup.
     fn way_in(
         &self,
         own: Option<Result<Header, super::Fault>>,
         backups: &[Witness],
-    ) -> Result<(Header, Arc<Opened>), StoreError> {
+    ) -> Result<(Header, Arc<Opened>, bool), StoreError> {
         let mut first = None;
         let own = match own {
             Some(Ok(header)) => Some(header),
@@ -156,10 +173,10 @@ impl Vault {
             Some(Err(fault)) if fault.what.contains("format version") => return Err(damaged(&self.path, &*fault.what)),
             _ => None,
         };
-        let headers = own.into_iter().chain(backups.iter().map(|witness| witness.document.index().header().clone()));
-        for header in headers {
+        let of_backups = backups.iter().map(|witness| (witness.document.index().header().clone(), false));
+        for (header, is_own) in own.into_iter().map(|own| (own, true)).chain(of_backups) {
             match self.guard_key(&header).and_then(|_| self.keys_of_header(&header, self.keys.ask.as_ref())) {
-                Ok(opened) => return Ok((header, opened)),
+                Ok(opened) => return Ok((header, opened, is_own)),
                 Err(error) => drop(first.get_or_insert(error)),
             }
         }
@@ -167,41 +184,68 @@ impl Vault {
         Err(first.unwrap_or_else(|| damaged(&self.path, nothing)))
     }
 
-    /// The slots that the new vault may have.
-    fn vouched_slots(&self, header: &Header, is_sealed: bool, opened: &Opened, backups: &[Witness]) -> Vec<Slot> {
-        if is_sealed {
-            return header.slots.clone();
-        }
-        let sealed = backups.iter().map(|witness| witness.document.index()).find(|index| {
+    /// The slots that the new vault may have: those that were sealed, and as this machine has seen them, if it has. Of
+    /// those that were not sealed, the ones that it has seen or has the key for; these are wrapped anew.
+    fn vouched_slots(
+        &self,
+        header: &Header,
+        is_sealed: bool,
+        opened: &Opened,
+        backups: &[Witness],
+        pin: Option<&Pin>,
+    ) -> Result<Vec<Slot>, StoreError> {
+        let backup = backups.iter().map(|witness| witness.document.index()).find(|index| {
             index.header().commitment == header.commitment && opened.subkeys.whole_fits(index.header(), index.seals())
         });
-        let mut slots: Vec<Slot> = sealed.map_or_else(Vec::new, |index| index.header().slots.clone());
-        for slot in &header.slots {
-            if !slots.contains(slot) && self.is_harmless(header, slot) {
+        let sealed = if is_sealed { Some(header) } else { backup.map(Index::header) };
+        let mut slots: Vec<Slot> = Vec::new();
+        for slot in sealed.into_iter().flat_map(|header| &header.slots) {
+            if pin.is_none_or(|pin| pin.knows(slot)) || self.is_ours(opened, header, slot) {
                 slots.push(slot.clone());
             }
         }
-        slots
+        for slot in &header.slots {
+            let is_new = !is_sealed && slots.iter().all(|known| known.key != slot.key);
+            if is_new && (pin.is_some_and(|pin| pin.knows(slot)) || self.is_ours(opened, header, slot)) {
+                slots.push(wrapped_anew(opened, header, slot)?);
+            }
+        }
+        Ok(slots)
     }
 
-    /// Whether a slot gives nobody anything that they have not: it opens with what is at hand, or it is of a kind that
-    /// nobody can be written into without knowing the key.
-    fn is_harmless(&self, header: &Header, slot: &Slot) -> bool {
-        if matches!(slot.key.kind(), SlotKind::Passphrase | SlotKind::Keyring) {
-            return true;
+    /// Whether what a slot is for is at hand: then it gives nobody anything that they have not.
+    ///
+    /// That it opens does not tell: it may be a copy of ours under the name of somebody else, who would be given the
+    /// next data key.
+    fn is_ours(&self, opened: &Opened, header: &Header, slot: &Slot) -> bool {
+        if let (SlotKey::Passphrase { salt, .. }, Some((known, kek))) = (&slot.key, &opened.stretched)
+            && known == salt
+        {
+            return unwrap_key(kek, &header.id, &slot.key, &slot.wrapped).is_some_and(|key| key == opened.data_key);
         }
-        let alone = Header { slots: vec![slot.clone()], ..header.clone() };
-        unlock::unlock(&alone, &self.keys, None, &self.path).is_ok()
+        let Ok(anew) = wrapped_anew(opened, header, slot) else { return false };
+        let alone = Header { slots: vec![anew], ..header.clone() };
+        let found = unlock::unlock(&alone, &self.keys, None, &self.path);
+        found.is_ok_and(|found| found.data_key == opened.data_key)
     }
+}
+
+/// The slot with the data key in it, where that takes nothing but what it is for.
+fn wrapped_anew(opened: &Opened, header: &Header, slot: &Slot) -> Result<Slot, StoreError> {
+    let SlotKey::Age { recipient } = &slot.key else { return Ok(slot.clone()) };
+    let recipient = FirstSlot::Recipient(recipient.clone());
+    Ok(make_slot(recipient, &slot.label, &header.id, &opened.data_key, slot.added)?.slot)
 }
 
 /// Looks through all pieces. Of several with one name or one id, the one with the highest generation is kept.
 fn found(opened: &Opened, bytes: &[u8], remains: &Remains) -> Found {
     let mut found = Found::default();
     let fits = |entry: &EntryText<'_>| opened.subkeys.entry_fits(entry);
+    let (mut line, mut counted) = (1, 0);
     for place in &remains.entries {
         let piece = &bytes[place.clone()];
-        let line = memchr::memchr_iter(b'\n', &bytes[..place.start]).count() + 1;
+        line += memchr::memchr_iter(b'\n', &bytes[counted..place.start]).count();
+        counted = place.start;
         let lost = |why: String| Lost {
             name: salvage::name_of(piece)
                 .map_or_else(|| format!("what stands at line {line}"), |name| name.to_string()),
@@ -212,10 +256,10 @@ fn found(opened: &Opened, bytes: &[u8], remains: &Remains) -> Found {
             found.lost.push(lost("its seal does not fit".to_owned()));
             continue;
         };
-        let (id, generation) = (entry.id.to_string(), entry.generation);
+        let (id, seal, generation) = (entry.id.to_string(), entry.seal.to_string(), entry.generation);
         let name = CredentialName::new(&entry.provider, &entry.profile);
         match (name, proven_values(opened, Ok(entry), &|fault| fault.what.to_string())) {
-            (Ok(name), Ok(_)) => found.keep(name, Kept { id, generation, text: text.to_owned() }),
+            (Ok(name), Ok(_)) => found.keep(name, Kept { id, seal, generation, text: text.to_owned() }),
             (_, Err(what)) => found.lost.push(lost(what)),
             (Err(_), Ok(_)) => found.lost.push(lost("it has a name that cannot be".to_owned())),
         }
@@ -239,14 +283,20 @@ impl Found {
         }
     }
 
-    /// What the file does not even name: told by the newest backup, unless there is as much as the file itself announced.
-    /// A backup's own number says nothing of what came after it.
-    fn add_missing(&mut self, announced: Option<u64>, backups: &[Witness]) {
-        let found = self.kept.len() + self.lost.len();
-        let is_all = announced.is_some_and(|announced| found as u64 >= announced);
-        if is_all && !backups.is_empty() && found > 0 {
-            return;
-        }
+    /// Whether the seal of the damaged file fits what was found: then it is all that there was.
+    fn is_all_of(&self, opened: &Opened, header: &Header) -> bool {
+        let seals = self.kept.iter().map(|(name, kept)| NamedSeal {
+            id: &kept.id,
+            provider: name.provider(),
+            profile: name.profile(),
+            seal: &kept.seal,
+        });
+        self.lost.is_empty() && opened.subkeys.whole_fits(header, seals)
+    }
+
+    /// What the file does not even name, told by the newest backup. What the file announces may be anybody's word, and
+    /// is only more to be looked for.
+    fn add_missing(&mut self, header: &Header, backups: &[Witness]) {
         let names = backups.first().and_then(|newest| newest.document.index().names().ok()).unwrap_or_default();
         let missing = names
             .into_iter()
@@ -255,7 +305,7 @@ impl Found {
             .map(|name| Lost { name: name.to_string(), why: "it is not in the file".into(), backup: None })
             .collect();
         self.lost.extend(missing);
-        let still = announced.unwrap_or(0).saturating_sub((self.kept.len() + self.lost.len()) as u64);
+        let still = header.entries.saturating_sub((self.kept.len() + self.lost.len()) as u64);
         if still > 0 {
             let name = format!("{still} more");
             self.lost.push(Lost { name, why: "the file does not name them".into(), backup: None });
@@ -270,8 +320,10 @@ impl Repaired {
             was_whole: true,
             written: None,
             damaged_file: None,
+            epoch: None,
             kept,
             older: Vec::new(),
+            is_complete: true,
             lost: Vec::new(),
             dropped_slots: Vec::new(),
         }
@@ -283,8 +335,9 @@ impl Repaired {
             document.entry(index).ok().map(|entry| entry.text.generation)
         };
         let is_older = |name: &CredentialName, kept: &Kept| {
-            let newest = backups.first().and_then(|newest| generation(name, &newest.document));
-            newest.is_some_and(|newest| newest > kept.generation)
+            let told: Vec<_> = backups.iter().map(|witness| generation(name, &witness.document)).collect();
+            let was_removed = told.first().is_some_and(Option::is_none) && told.iter().any(Option::is_some);
+            was_removed || told.into_iter().flatten().any(|told| told > kept.generation)
         };
         let has = |document: &Document, lost: &Lost| {
             lost.name.parse().is_ok_and(|name: CredentialName| document.index().find(&name).is_ok())

@@ -98,6 +98,8 @@ pub struct Rekeyed {
     /// The vault's file.
     #[serde(serialize_with = "as_shown")]
     pub file: PathBuf,
+    /// Its epoch now.
+    pub epoch: u64,
     /// How many credentials were sealed anew.
     pub entries: usize,
     /// What opens it now.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::change::Draft;
 use super::edit;
 use super::entry::EntryText;
-use super::header::{Header, PassphraseCost, Slot, SlotKey, SlotKind};
+use super::header::{Header, MOST_SLOTS, PassphraseCost, Slot, SlotKey, SlotKind};
 use super::holder::Recipient;
 use super::report::{Rekeyed, SlotStatus};
 use super::seal::{Key, Subkeys, fresh_key, key_from, unwrap_key, wrap_key};
@@ -136,7 +136,8 @@ impl Vault {
                 changes.push(edit::changing(document, &old, &self.resealed_for(opened, &new, &old.text)?));
             }
             let proven = document.index().names().map_err(|fault| super::damaged(&self.path, fault.what))?;
-            done.replace(Some(Rekeyed { file: self.path.clone(), entries: proven.len(), slots: kept, removed }));
+            let (file, epoch) = (self.path.clone(), header.epoch.saturating_add(1));
+            done.replace(Some(Rekeyed { file, epoch, entries: proven.len(), slots: kept, removed }));
             Ok(Some(Draft { changes, proven, rekeyed: Some(Arc::new(new)) }))
         })?;
         // The keyring's item stays when its slot goes: it may be all that opens an older backup.
@@ -170,17 +171,21 @@ impl Vault {
     ) -> Result<Vec<SlotStatus>, StoreError> {
         let snapshot = self.snapshot()?.ok_or_else(|| self.no_vault())?;
         let opened = self.opened_for(&snapshot)?;
+        let header = snapshot.index().header();
+        has_room(header, old(header)?.len(), new.len())?;
         // Before the lock: stretching a passphrase takes its time, and the keyring may have to be unlocked.
         let mut made: Vec<NewSlot> = Vec::new();
-        let written = self.make(new, &opened, snapshot.index().header(), &mut made).and_then(|()| {
+        let written = self.make(new, &opened, header, &mut made).and_then(|()| {
             self.change(&|now, document| {
                 if now.subkeys.check() != opened.subkeys.check() {
                     let what = format!("{} has another data key meanwhile", self.path.display());
                     return Err(StoreError::Conflict { what });
                 }
                 let header = document.index().header();
+                let gone = old(header)?;
+                has_room(header, gone.len(), made.len())?;
                 let mut changes = Vec::new();
-                for number in old(header)? {
+                for number in gone {
                     changes.push(edit::removing_slot(document, number));
                 }
                 changes.extend(made.iter().map(|new| edit::adding_slot(document, &new.slot)));
@@ -299,6 +304,20 @@ fn named<'s>(slots: &'s [Slot], which: &str) -> Result<&'s Slot, StoreError> {
             has: slots.iter().map(|slot| format!("\"{}\"", slot.label.escape_debug())).collect(),
         }),
     }
+}
+
+/// Fails when so many more slots, without those that go, are too many.
+fn has_room(header: &Header, gone: usize, new: usize) -> Result<(), StoreError> {
+    if header.slots.len() - gone + new <= MOST_SLOTS {
+        return Ok(());
+    }
+    Err(StoreError::Slot {
+        why: format!(
+            "{} ways open the vault, and {MOST_SLOTS} is the most: there is no room for {new} more",
+            header.slots.len()
+        ),
+        ways_out: vec!["remove one first: `keyward vault recipients remove`".into()],
+    })
 }
 
 fn exists_already(what: &str, slots: &[Slot], kind: SlotKind) -> StoreError {

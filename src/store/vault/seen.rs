@@ -1,9 +1,12 @@
 //! Holds a vault against what was seen of it and what was said to be expected, and remembers what is seen now.
 
+use std::path::{self, PathBuf};
+
 use super::Vault;
 use super::header::Header;
 use super::pin::{Difference, Pin, Sight, Watch};
 use super::report::PinStatus;
+use super::salvage;
 use super::snapshot::Snapshot;
 use crate::store::StoreError;
 use crate::store::file::Place;
@@ -58,7 +61,7 @@ impl Vault {
         self.check_whole(&opened, snapshot.index())?;
         // One that cannot be read is written anew.
         let pin = snapshot.pin.clone().unwrap_or_default();
-        let mut differences = self.doors(pin.as_ref(), header)?;
+        let mut differences = self.doors(pin.as_ref(), header);
         differences.extend(pin.as_ref().and_then(|pin| pin.age(header)));
         Ok(Compared { id: header.id.clone(), pin, now: Sight::of(header), differences })
     }
@@ -69,8 +72,7 @@ impl Vault {
     ///
     /// [`StoreError::File`] when that cannot be written.
     pub fn acknowledge(&self, compared: &Compared) -> Result<(), StoreError> {
-        let place = self.place_of()?;
-        self.watch.accept(&compared.now, &compared.id, place.path(), self.clock.now())
+        self.watch.accept(&compared.now, &compared.id, &self.whereabouts(), self.clock.now())
     }
 
     /// Reads the vault, and what is remembered of it. A pin that is newer than the vault is no alarm when the vault
@@ -88,25 +90,74 @@ impl Vault {
         }
     }
 
-    fn place_of(&self) -> Result<Place, StoreError> {
-        Place::of(&self.path)?.ok_or_else(|| self.no_vault())
+    /// Where the vault is or would be, with its folder resolved when there is one.
+    fn whereabouts(&self) -> PathBuf {
+        match Place::of(&self.path) {
+            Ok(Some(place)) => place.path().to_owned(),
+            _ => path::absolute(&self.path).unwrap_or_else(|_| self.path.clone()),
+        }
     }
 
-    /// How the vault opens otherwise than it did.
-    fn doors(&self, pin: Option<&Pin>, header: &Header) -> Result<Vec<Difference>, StoreError> {
-        match pin {
-            Some(pin) => Ok(pin.doors(header)),
-            None if self.watch.pins.is_some() => {
-                Ok(self.watch.other_at(self.place_of()?.path(), &header.id).into_iter().collect())
-            }
-            None => Ok(Vec::new()),
+    fn is_where_it_was(&self, pin: &Pin) -> bool {
+        // To resolve the place costs more than all the rest.
+        pin.is_at(&self.path) || pin.is_at(&self.whereabouts())
+    }
+
+    /// How the vault opens otherwise than it did, and whether another one was here.
+    fn doors(&self, pin: Option<&Pin>, header: &Header) -> Vec<Difference> {
+        let mut differences = pin.map_or_else(Vec::new, |pin| pin.doors(header));
+        // One that is known from elsewhere is no more expected here than one that was never seen.
+        if !pin.is_some_and(|pin| self.is_where_it_was(pin)) {
+            differences.extend(self.watch.other_at(&self.whereabouts(), &header.id));
         }
+        differences
+    }
+
+    /// Fails when there is no vault, and this machine has seen one here: that it is gone is not the same as that there
+    /// was never one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unexpected`].
+    pub fn guard_gone(&self) -> Result<(), StoreError> {
+        let Some(pin) = self.gone()? else { return Ok(()) };
+        Err(StoreError::Unexpected {
+            file: self.path.clone(),
+            what: "the vault that was here is gone".into(),
+            seen: format!("last seen: {}", last_seen(&pin)),
+            ways_out: vec![
+                "put the file back, or `keyward vault backups restore EPOCH` (`keyward vault backups` lists them)"
+                    .into(),
+                "when it was meant to go: `keyward vault ack` forgets it".into(),
+            ],
+        })
+    }
+
+    /// What was seen of a vault that is not there any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] when the place cannot be used.
+    pub fn gone(&self) -> Result<Option<Pin>, StoreError> {
+        if self.exists()? {
+            return Ok(None);
+        }
+        Ok(self.watch.last_at(&self.whereabouts()))
+    }
+
+    /// Expects that vault here no more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] when that cannot be written.
+    pub fn forget(&self, gone: &Pin) -> Result<(), StoreError> {
+        self.watch.forget(gone)
     }
 
     /// Fails when something opens the vault that did not, or another vault is in its place.
     pub(super) fn guard_doors(&self, pin: Option<&Pin>, header: &Header) -> Result<(), StoreError> {
         self.watch.slots_as_named(header, &self.path)?;
-        let differences = self.doors(pin, header)?;
+        let differences = self.doors(pin, header);
         if differences.iter().any(Difference::stops) { Err(self.unexpected(pin, &differences)) } else { Ok(()) }
     }
 
@@ -123,7 +174,7 @@ impl Vault {
     /// would be believed from then on.
     pub(super) fn guard_key(&self, header: &Header) -> Result<Option<Pin>, StoreError> {
         let pin = self.watch.load(&header.id)?;
-        let mut differences = self.doors(pin.as_ref(), header)?;
+        let mut differences = self.doors(pin.as_ref(), header);
         differences.retain(|one| matches!(one, Difference::OtherKey | Difference::OtherVault { .. }));
         if differences.is_empty() { Ok(pin) } else { Err(self.unexpected(pin.as_ref(), &differences)) }
     }
@@ -154,18 +205,28 @@ impl Vault {
 
     /// Remembers what was read.
     pub(super) fn saw(&self, pin: Option<&Pin>, header: &Header) {
-        if pin.is_some_and(|pin| pin.last == Sight::of(header)) {
+        let is_known = |pin: &Pin| pin.last == Sight::of(header) && self.is_where_it_was(pin);
+        if self.watch.pins.is_none() || pin.is_some_and(is_known) {
             return;
         }
-        if let (None, Ok(place), Some(_)) = (pin, self.place_of(), &self.watch.pins)
-            && !self.watch.only_looks
-        {
-            let text =
-                format!("note: {} is seen here for the first time, at epoch {}", place.path().display(), header.epoch);
+        let place = self.whereabouts();
+        if pin.is_none() && !self.watch.only_looks {
+            let text = format!("note: {} is seen here for the first time, at epoch {}", place.display(), header.epoch);
             self.watch.say(1, &text);
         }
-        if let Ok(place) = self.place_of() {
-            self.watch.remember(header, place.path(), self.clock.now(), 1);
+        self.watch.remember(header, &place, self.clock.now(), 1);
+    }
+
+    /// Where the vault with that id was last seen, when it is not there any more. Nothing when it is there, and for one
+    /// that this machine has not seen: it may be another home's.
+    pub fn is_gone_from(&self, id: &str) -> Option<PathBuf> {
+        let seen_at = PathBuf::from(self.watch.load(id).ok()??.file);
+        let there = Place::of(&seen_at).ok().flatten().map(|place| place.read());
+        match there {
+            // What cannot be read is not gone.
+            Some(Err(_)) => None,
+            Some(Ok(Some(content))) if salvage::id_in(&content.bytes).is_none_or(|there| there == id) => None,
+            _ => Some(seen_at),
         }
     }
 
@@ -188,10 +249,7 @@ impl Vault {
 
     fn unexpected(&self, pin: Option<&Pin>, differences: &[Difference]) -> StoreError {
         let words: Vec<String> = differences.iter().map(Difference::words).collect();
-        let seen = match pin {
-            Some(pin) => format!("epoch {} on {}", pin.last.epoch, pin.seen.format("%Y-%m-%d %H:%M UTC")),
-            None => "never on this machine".into(),
-        };
+        let seen = pin.map_or_else(|| "never on this machine".into(), last_seen);
         StoreError::Unexpected {
             file: self.path.clone(),
             what: words.join("; "),
@@ -202,4 +260,8 @@ impl Vault {
             ],
         }
     }
+}
+
+fn last_seen(pin: &Pin) -> String {
+    format!("epoch {} on {}", pin.last.epoch, pin.seen.format("%Y-%m-%d %H:%M UTC"))
 }

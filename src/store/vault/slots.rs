@@ -13,7 +13,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use zeroize::Zeroizing;
 
 use super::header::{PassphraseCost, Slot, SlotKey, keyring_account};
-use super::holder::{Recipient, read_identities};
+use super::holder::{Recipient, SealedFile, read_identities};
 use super::seal::{Key, fresh_key, key_from, random, wrap_key};
 use super::unlock::{read_identity, stretch};
 use crate::secret::Secret;
@@ -149,7 +149,10 @@ fn recipient_of(path: &Path, now: DateTime<Utc>) -> Result<(Recipient, Made), St
             Ok((Recipient::X25519(recipient), Made::IdentityFile(path.to_owned())))
         }
         _ => {
-            let identities = read_identity(path).and_then(|text| read_identities(&text));
+            let identities = read_identity(path).and_then(|bytes| match SealedFile::of(&bytes) {
+                None => read_identities(&bytes),
+                Some(_) => Err("it is encrypted: name its public half, `keyward vault init --recipient age1…`".into()),
+            });
             let identities = identities.map_err(|why| unusable(format!("{}: {why}", path.display())))?;
             let first = identities.first().ok_or_else(|| unusable(format!("{}: empty", path.display())))?;
             let recipient = Recipient::parse(&first.public()).map_err(unusable)?;

@@ -9,9 +9,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use toml_parser::lexer::Token;
+
 use super::damaged;
 use super::entry::{EntryText, read_entry};
-use super::index::{Index, PIECE_BYTES, Unread, text_of_piece};
+use super::index::{Index, NamedSeal, PIECE_BYTES, Unread, text_of_piece};
 use super::lines::Fault;
 use super::pin::Pin;
 use crate::store::StoreError;
@@ -37,19 +39,20 @@ pub(super) struct Snapshot {
 }
 
 /// The text of one entry.
-pub(super) struct EntryPiece {
+pub(super) struct EntryPiece<'s> {
+    snapshot: &'s Snapshot,
+    index: usize,
     text: String,
-    start: usize,
 }
 
-impl EntryPiece {
+impl EntryPiece<'_> {
     /// Reads it.
     ///
     /// # Errors
     ///
-    /// The first [`Fault`] in it.
+    /// The first [`Fault`] in it, or that it is not the entry which was there when the vault was opened.
     pub(super) fn read(&self) -> Result<EntryText<'_>, Fault> {
-        read_entry(&self.text, self.start, &mut Vec::new())
+        self.snapshot.entry_in(self.index, &self.text, &mut Vec::new())
     }
 }
 
@@ -85,12 +88,25 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`StoreError::File`], or [`StoreError::Damaged`] when it is no text.
-    pub(super) fn piece(&self, index: usize) -> Result<EntryPiece, StoreError> {
+    pub(super) fn piece(&self, index: usize) -> Result<EntryPiece<'_>, StoreError> {
         let place = self.index.place(index);
         let mut bytes = vec![0; place.len()];
         read_at(&self.file, &mut bytes, place.start).map_err(|error| failed("read", &self.path, &error))?;
         let text = text_of_piece(place.start, &bytes).map_err(|fault| self.damaged_by(&fault))?;
-        Ok(EntryPiece { text: text.to_owned(), start: place.start })
+        Ok(EntryPiece { snapshot: self, index, text: text.to_owned() })
+    }
+
+    /// The entry with that index, from its text. The file may have been written over since it was indexed, and what
+    /// was checked is the index: nothing else is taken for it.
+    fn entry_in<'t>(&self, index: usize, text: &'t str, tokens: &mut Vec<Token>) -> Result<EntryText<'t>, Fault> {
+        let start = self.index.place(index).start;
+        let entry = read_entry(text, start, tokens)?;
+        let now = NamedSeal { id: &entry.id, provider: &entry.provider, profile: &entry.profile, seal: &entry.seal };
+        if now == self.index.seal(index) {
+            Ok(entry)
+        } else {
+            Err(Fault::at(start, "an entry that was changed while the vault was being read"))
+        }
     }
 
     /// Reads all entries and makes something of each, in the order of their names.
@@ -138,7 +154,7 @@ impl Snapshot {
                 read_at(&self.file, &mut buffer, base)?;
             }
             let piece = text_of_piece(place.start, &buffer[place.start - base..place.end - base]);
-            made.push(make(index, piece.and_then(|text| read_entry(text, place.start, &mut tokens)))?);
+            made.push(make(index, piece.and_then(|text| self.entry_in(index, text, &mut tokens)))?);
         }
         Ok(made)
     }

@@ -4,13 +4,13 @@
 //! came from. Nothing is read, run, connected or asked before it is this place's turn, and never is a key kept
 //! longer than it is needed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::header::{Header, PassphraseCost, Slot, SlotKey, SlotKind, keyring_account};
-use super::holder::{Identity, read_identities};
+use super::holder::{Identity, SealedFile, read_identities};
 use super::seal::{Key, key_from, unwrap_key};
 use crate::paths::as_shown;
 use crate::problem::Explain as _;
@@ -39,7 +39,7 @@ pub type Ask = Box<dyn Fn(&str) -> Option<Secret> + Send + Sync>;
 ///
 /// What was named on purpose (everything up to `passphrase_file`) is final: when it does not open the vault, nothing
 /// else is tried. What is merely there (the keyring, the usual identity file, ssh keys, a person) is passed over when it
-/// does not. The passphrase is also that of an ssh key which is encrypted.
+/// does not. The passphrase is also that of an identity file or an ssh key which is encrypted.
 #[derive(Default)]
 pub struct Keys {
     /// Identity file from the command line.
@@ -62,6 +62,23 @@ pub struct Keys {
     pub usual_ssh_keys: Vec<PathBuf>,
     /// A person at a terminal.
     pub ask: Option<Ask>,
+    /// Identity files that were encrypted, opened: nobody is asked for a passphrase twice.
+    pub unsealed: Unsealed,
+}
+
+/// What encrypted identity files hold, once they were opened.
+#[derive(Default)]
+pub struct Unsealed(Mutex<Vec<(KeySource, Zeroizing<Vec<u8>>)>>);
+
+impl Unsealed {
+    fn get(&self, source: &KeySource) -> Option<Zeroizing<Vec<u8>>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(of, _)| of == source).map(|(_, bytes)| bytes.clone())
+    }
+
+    fn keep(&self, source: &KeySource, bytes: &Zeroizing<Vec<u8>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((source.clone(), bytes.clone()));
+    }
 }
 
 /// Where the key came from.
@@ -126,7 +143,7 @@ pub(super) struct Found {
 ///
 /// [`StoreError::Locked`] when no key fits, [`StoreError::Damaged`] when the right key finds a slot that was changed.
 pub(super) fn unlock(header: &Header, keys: &Keys, ask: Option<&Ask>, file: &Path) -> Result<Found, StoreError> {
-    let door = Door { header, file, ask, stretched: RefCell::default() };
+    let door = Door { header, file, ask, stretched: RefCell::default(), is_sealed: Cell::default() };
     let (data_key, source) = door.open(keys)?;
     Ok(Found { data_key, source, stretched: door.stretched.take() })
 }
@@ -143,7 +160,8 @@ pub(super) fn stretched_keys(
     file: &Path,
     mut known: Vec<(String, Key)>,
 ) -> Result<Vec<(String, Key)>, StoreError> {
-    let door = Door { header, file, ask: keys.ask.as_ref(), stretched: RefCell::default() };
+    let (ask, stretched) = (keys.ask.as_ref(), RefCell::default());
+    let door = Door { header, file, ask, stretched, is_sealed: Cell::default() };
     let named = door.named_passphrase(keys)?;
     for slot in &header.slots {
         let SlotKey::Passphrase { cost, salt } = &slot.key else { continue };
@@ -207,6 +225,8 @@ struct Door<'a> {
     file: &'a Path,
     ask: Option<&'a Ask>,
     stretched: RefCell<Option<(String, Key)>>,
+    /// Whether a key was met that has a passphrase of its own.
+    is_sealed: Cell<bool>,
 }
 
 impl Door<'_> {
@@ -240,21 +260,20 @@ impl Door<'_> {
     }
 
     fn named_identities(&self, keys: &Keys) -> Result<Option<(Vec<Identity>, KeySource)>, StoreError> {
-        let read = |path: &PathBuf, source: KeySource| {
-            let text = self.read_private(path)?;
-            Ok(Some((self.identities(&text, &source)?, source)))
+        let taken = |bytes: &[u8], source: KeySource| {
+            let identities = self.identities(bytes, &source, keys)?.map_err(|why| self.locked(why))?;
+            Ok(Some((identities, source)))
         };
+        let read = |path: &PathBuf, source: KeySource| taken(&self.read_private(path)?, source);
         if let Some(path) = &keys.identity_file {
             read(path, KeySource::IdentityFile(path.clone()))
         } else if let Some(text) = &keys.identity {
             // To age, which makes a key of it.
-            let identities = self.identities(text.expose(), &KeySource::Identity)?;
-            Ok(Some((identities, KeySource::Identity)))
+            taken(text.expose().as_bytes(), KeySource::Identity)
         } else if let Some(path) = &keys.environment_identity_file {
             read(path, KeySource::EnvironmentIdentityFile(path.clone()))
         } else if let Some(command) = &keys.identity_command {
-            let text = self.run(command)?;
-            Ok(Some((self.identities(&text, &KeySource::IdentityCommand)?, KeySource::IdentityCommand)))
+            taken(&self.run(command)?, KeySource::IdentityCommand)
         } else {
             Ok(None)
         }
@@ -300,8 +319,13 @@ impl Door<'_> {
             }
             _ => {
                 let source = KeySource::UsualIdentityFile(path.clone());
-                let text = self.read_private(path)?;
-                self.with_identities(self.identities(&text, &source)?, source, keys)
+                let bytes = self.read_private(path)?;
+                match self.identities(&bytes, &source, keys)? {
+                    Ok(identities) => self.with_identities(identities, source, keys),
+                    // Nobody named it, and something else may open the vault.
+                    Err(why) if self.is_sealed.get() => Ok(Attempt::Failed(why)),
+                    Err(why) => Err(self.locked(why)),
+                }
             }
         }
     }
@@ -312,7 +336,7 @@ impl Door<'_> {
         let mut failed = Vec::new();
         for path in keys.usual_ssh_keys.iter().filter(|path| has_ssh && path.is_file()) {
             // It is merely there: whatever is wrong with it is no reason to stop.
-            let read = read_identity(path).and_then(|text| read_identities(&text));
+            let read = read_identity(path).and_then(|bytes| read_identities(&bytes));
             match read.map(|identities| self.with_identities(identities, KeySource::SshKey(path.clone()), keys)) {
                 Ok(Ok(Attempt::Failed(why))) => failed.push(why),
                 Ok(attempt) => return attempt,
@@ -362,7 +386,7 @@ impl Door<'_> {
             let public = identity.public();
             let is_named = |slot: &Slot| matches!(&slot.key, SlotKey::Age { recipient } if *recipient == public);
             let identity = match identity.is_encrypted() && self.header.slots.iter().any(is_named) {
-                true => match self.decrypted(&identity, &source, keys)? {
+                true => match self.unsealed(&source, keys, &|passphrase| identity.decrypted(passphrase))? {
                     Ok(identity) => identity,
                     Err(why) => return Ok(Attempt::Failed(why)),
                 },
@@ -383,19 +407,45 @@ impl Door<'_> {
         })
     }
 
-    /// An encrypted ssh key, decrypted with the passphrase that was handed over, else with one that is typed.
-    fn decrypted(
+    /// What the passphrase of a key's own opens: the one that was handed over, else one that is typed.
+    fn unsealed<T>(
         &self,
-        key: &Identity,
         source: &KeySource,
         keys: &Keys,
-    ) -> Result<Result<Identity, String>, StoreError> {
+        open: &dyn Fn(&Secret) -> Option<T>,
+    ) -> Result<Result<T, String>, StoreError> {
+        self.is_sealed.set(true);
         if let Some((passphrase, of)) = self.named_passphrase(keys)? {
             let why = || format!("{source}: it is encrypted, and the {of} does not open it");
-            return Ok(key.decrypted(&passphrase).ok_or_else(why));
+            return Ok(open(&passphrase).ok_or_else(why));
         }
-        let asked = self.asked_for(&format!("Passphrase of the {source}"), &|passphrase| key.decrypted(passphrase));
+        let asked = self.asked_for(&format!("Passphrase of the {source}"), open);
         Ok(asked.map_err(|why| format!("{source}: it is encrypted, and {why}")))
+    }
+
+    /// The identities in a file, which may be encrypted with a passphrase itself.
+    fn identities(
+        &self,
+        bytes: &[u8],
+        source: &KeySource,
+        keys: &Keys,
+    ) -> Result<Result<Vec<Identity>, String>, StoreError> {
+        let said = |why: String| format!("{source}: {why}");
+        let sealed = match SealedFile::of(bytes) {
+            None => return Ok(read_identities(bytes).map_err(said)),
+            Some(Err(why)) => return Ok(Err(said(why))),
+            Some(Ok(sealed)) => sealed,
+        };
+        let opened = match keys.unsealed.get(source) {
+            Some(known) => Ok(Ok(known)),
+            None => self.unsealed(source, keys, &|passphrase| sealed.open(passphrase))?,
+        };
+        Ok(opened.and_then(|opened| {
+            let opened = opened.map_err(said)?;
+            let identities = read_identities(&opened).map_err(said)?;
+            keys.unsealed.keep(source, &opened);
+            Ok(identities)
+        }))
     }
 
     fn with_passphrase(&self, passphrase: &Secret, source: KeySource) -> Attempt {
@@ -414,29 +464,25 @@ impl Door<'_> {
         unwrap_key(kek, &self.header.id, &slot.key, &slot.wrapped)
     }
 
-    fn identities(&self, text: &str, source: &KeySource) -> Result<Vec<Identity>, StoreError> {
-        read_identities(text).map_err(|why| self.locked(format!("{source}: {why}")))
-    }
-
-    fn read_private(&self, path: &Path) -> Result<Zeroizing<String>, StoreError> {
+    fn read_private(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         read_identity(path).map_err(|why| self.locked(format!("{}: {why}", path.display())))
     }
 
     /// Runs the command and takes what it prints. It may ask on the terminal by itself.
-    fn run(&self, command: &str) -> Result<Zeroizing<String>, StoreError> {
+    fn run(&self, command: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let failed = |why: String| self.locked(format!("KEYWARD_IDENTITY_CMD: {why}"));
         let mut words = command.split_ascii_whitespace();
         let Some(program) = words.next() else { return Err(failed("it is empty".into())) };
-        let mut child = Command::new(program)
+        let mut child = crate::env::program(program)
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| failed(guard::words(&error)))?;
-        let text = child.stdout.take().map_or_else(|| Err("it printed nothing".into()), read_key_text);
+        let printed = child.stdout.take().map_or_else(|| Err("it printed nothing".into()), read_key);
         let status = child.wait().map_err(|error| failed(guard::words(&error)))?;
-        match text {
-            Ok(text) if status.success() => Ok(text),
+        match printed {
+            Ok(bytes) if status.success() => Ok(bytes),
             Ok(_) => Err(failed(format!("it ended with {status}"))),
             Err(why) => Err(failed(why)),
         }
@@ -455,9 +501,11 @@ impl Door<'_> {
         };
         let age = of_kind(SlotKind::Age, name_it);
         let passphrase = "give the passphrase: --passphrase-file FILE, --passphrase-fd N, or in a terminal";
+        let of_key = "give the passphrase of the key: --passphrase-file FILE, --passphrase-fd N, or in a terminal";
+        let of_key = (self.is_sealed.get() && !self.has(SlotKind::Passphrase)).then(|| of_key.to_owned());
         let keyring = "unlock the system's keyring, as the user whose vault this is";
         let others = [of_kind(SlotKind::Passphrase, passphrase), of_kind(SlotKind::Keyring, keyring)];
-        age.into_iter().chain(others.into_iter().flatten()).collect()
+        of_key.into_iter().chain(age).chain(others.into_iter().flatten()).collect()
     }
 
     fn damaged(&self, what: &'static str) -> StoreError {
@@ -485,17 +533,17 @@ pub(super) fn stretch(passphrase: &Secret, cost: PassphraseCost, salt: &str) -> 
     Some(kek)
 }
 
-fn read_private(path: &Path, otherwise: &str) -> Result<Zeroizing<String>, String> {
+fn read_private(path: &Path, otherwise: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let file = File::open(path).map_err(|error| guard::words(&error))?;
     let about = file.metadata().map_err(|error| guard::words(&error))?;
     if about.is_dir() {
         return Err("it is a folder".into());
     }
     guard::private(&about).map_err(|why| format!("{why}: `chmod 600` it, or where that cannot be {otherwise}"))?;
-    read_key_text(file)
+    read_key(file)
 }
 
-pub(super) fn read_identity(path: &Path) -> Result<Zeroizing<String>, String> {
+pub(super) fn read_identity(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     read_private(path, "let KEYWARD_IDENTITY_CMD=\"cat FILE\" read it")
 }
 
@@ -505,20 +553,18 @@ pub(super) fn read_identity(path: &Path) -> Result<Zeroizing<String>, String> {
 ///
 /// Why not, in words.
 pub fn read_passphrase(path: &Path) -> Result<Secret, String> {
-    let text = read_private(path, "hand it over with --passphrase-fd")?;
-    let line = text.strip_suffix('\n').map_or(&**text, |line| line.strip_suffix('\r').unwrap_or(line));
+    let bytes = read_private(path, "hand it over with --passphrase-fd")?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not text".to_owned())?;
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(Secret::from(line))
 }
 
-/// Reads text of at most [`MOST_KEY_BYTES`], into memory that never has to grow and leave a copy behind.
-fn read_key_text(from: impl Read) -> Result<Zeroizing<String>, String> {
+/// Reads at most [`MOST_KEY_BYTES`], into memory that never has to grow and leave a copy behind.
+fn read_key(from: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_KEY_BYTES + 1));
     from.take(MOST_KEY_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| guard::words(&error))?;
     if bytes.len() > MOST_KEY_BYTES {
         return Err("it is too long to be a key".into());
     }
-    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
-        drop(Zeroizing::new(error.into_bytes()));
-        "it is not text".into()
-    })
+    Ok(bytes)
 }

@@ -11,20 +11,28 @@ use std::ops::Range;
 use chrono::{DateTime, TimeZone as _, Utc};
 
 use super::entry::EntryText;
+use super::header::is_id;
 use crate::store::EndsBy;
 
 /// Provider, profile, id and seal of an entry.
 pub(super) fn words(piece: &[u8]) -> Option<[&str; 4]> {
-    let mut rest = piece;
-    let mut word = |before: &[u8]| {
-        rest = rest.strip_prefix(before)?;
-        let (word, more) = rest.split_at(memchr::memchr(b'"', rest)?);
-        rest = more;
-        let plain = word.iter().fold(true, |plain, byte| plain & byte.is_ascii_graphic() & (*byte != b'\\'));
-        std::str::from_utf8(word).ok().filter(|_| plain)
-    };
-    let words = [word(b"[entry.\"")?, word(b"\".\"")?, word(b"\"]\nid = \"")?, word(b"\"\nseal = \"")?];
-    rest.starts_with(b"\"\n").then_some(words)
+    let (mut at, mut places) = (0, [const { 0..0 }; 4]);
+    for (before, place) in [&b"[entry.\""[..], b"\".\"", b"\"]\nid = \"", b"\"\nseal = \""].into_iter().zip(&mut places)
+    {
+        let rest = piece[at..].strip_prefix(before)?;
+        let start = at + before.len();
+        at = start + memchr::memchr(b'"', rest)?;
+        let is_plain = |plain: bool, byte: &u8| plain & byte.is_ascii_graphic() & (*byte != b'\\');
+        if !piece[start..at].iter().fold(true, is_plain) {
+            return None;
+        }
+        *place = start..at;
+    }
+    if !piece[at..].starts_with(b"\"\n") {
+        return None;
+    }
+    let text = std::str::from_utf8(&piece[..at]).ok()?;
+    Some(places.map(|place| &text[place]))
 }
 
 /// All that an entry says.
@@ -52,7 +60,7 @@ pub(super) fn entry(text: &str) -> Option<EntryText<'_>> {
     };
     let both = entry.fields.iter().any(|(name, _)| entry.secrets.iter().any(|(secret, _)| secret == name));
     let known = entry.ends.iter().all(|(who, _)| EndsBy::ALL.iter().any(|by| by.word() == who));
-    (lines.rest.bytes().all(|byte| byte == b'\n') && !both && known).then_some(entry)
+    (lines.rest.bytes().all(|byte| byte == b'\n') && !both && known && is_id(id)).then_some(entry)
 }
 
 struct Lines<'t> {
@@ -164,6 +172,13 @@ record = '{"verdict":"accepted"}'
             assert_ne!(Some(&found), parsed(WRITTEN).as_ref(), "{line} means nothing");
             assert_eq!(Some(found), parsed(&without), "without {line}");
         }
+    }
+
+    #[test]
+    fn an_id_that_is_none_is_refused_however_it_is_written() {
+        let text = WRITTEN.replace("135ae7a7c4e5820177489191dcea0553", "135ae7a7c4e5820177489191dcea055G");
+        assert_eq!((entry(&text), parsed(&text)), (None, None));
+        assert!(entry(WRITTEN).is_some() && parsed(WRITTEN).is_some());
     }
 
     #[test]
