@@ -7,7 +7,7 @@
 pub(super) mod guard;
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -74,8 +74,7 @@ impl Place {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(failed("read", folder, &error)),
         };
-        let about = fs::metadata(&folder).map_err(|error| failed("read", &folder, &error))?;
-        guard::folder(&about).map_err(|why| refused(&folder, why))?;
+        judge_folder(&folder)?;
         Ok(Some(Self { path: folder.join(name), name: name.to_owned(), folder }))
     }
 
@@ -147,7 +146,8 @@ impl Place {
         guard::create_private(&mut options);
         let mut file = options.open(&path).map_err(|error| failed("lock", &path, &error))?;
         let about = file.metadata().map_err(|error| failed("lock", &path, &error))?;
-        guard::file(&about).map_err(|why| refused(&path, why))?;
+        // What is written into it would be in whatever else it is.
+        guard::file(&about).and_then(|()| guard::one_name(&about)).map_err(|why| refused(&path, why))?;
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -167,7 +167,7 @@ impl Place {
     /// Puts `bytes` in the place of `before`, or leaves everything as it was.
     ///
     /// `check` is given what the disk gives back of the new file, before it counts. The new file has the
-    /// permissions of the old one.
+    /// permissions and the group of the old one.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl Place {
         bytes: &[u8],
         check: &dyn Fn(Vec<u8>) -> Result<(), StoreError>,
     ) -> Result<Replaced, StoreError> {
-        let new = self.write_new(bytes, Some(before.about.permissions()), check)?;
+        let new = self.write_new(bytes, Some(&before.about), check)?;
         if self.read()?.is_none_or(|now| now.bytes != before.bytes) {
             return Ok(Replaced::Meanwhile);
         }
@@ -261,7 +261,7 @@ impl Place {
     fn write_new(
         &self,
         bytes: &[u8],
-        permissions: Option<Permissions>,
+        old: Option<&Metadata>,
         check: &dyn Fn(Vec<u8>) -> Result<(), StoreError>,
     ) -> Result<tempfile::NamedTempFile, StoreError> {
         if bytes.len() as u64 > MOST_BYTES {
@@ -273,7 +273,7 @@ impl Place {
         let mut new = self.temporary()?;
         let written = new
             .write_all(bytes)
-            .and_then(|()| permissions.map_or(Ok(()), |permissions| new.as_file().set_permissions(permissions)))
+            .and_then(|()| old.map_or(Ok(()), |old| guard::make_alike(new.as_file(), old)))
             .and_then(|()| new.as_file().sync_all());
         written.map_err(|error| failed("write", &self.path, &error))?;
         let on_disk = fs::read(new.path()).map_err(|error| failed("read", new.path(), &error))?;
@@ -359,6 +359,19 @@ pub(crate) struct Content {
     /// All of it.
     pub(crate) bytes: Vec<u8>,
     about: Metadata,
+}
+
+/// Refuses a folder where others could put something in the place of what is in it; one that is not there yet is no danger.
+///
+/// # Errors
+///
+/// [`StoreError::File`] with the reason.
+pub(crate) fn judge_folder(folder: &Path) -> Result<(), StoreError> {
+    match fs::metadata(folder) {
+        Ok(about) => guard::folder(&about).map_err(|why| refused(folder, why)),
+        Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        Err(error) => Err(failed("read", folder, &error)),
+    }
 }
 
 /// Opens a file for the names in it, whoever owns it; nothing when it is no plain file or too large.
@@ -501,6 +514,7 @@ fn is_stale(about: &Metadata, now: SystemTime) -> bool {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use rustix::fs::{CWD, FileType, mknodat};
@@ -545,6 +559,23 @@ mod tests {
         assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o644);
         assert_eq!(fs::read(&path).expect("there"), b"two");
         assert_eq!(fs::metadata(dir.path().join("v.lock")).expect("there").mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_group_stays_and_where_it_cannot_another_one_is_given_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("v");
+        fill(&path, b"one");
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("ours");
+        // Root may give it to any group; others have none but their own to give it to.
+        let group = if rustix::process::geteuid().is_root() { 12_345 } else { rustix::process::getegid().as_raw() };
+        std::os::unix::fs::chown(&path, None, Some(group)).expect("allowed");
+        let place = place(&path);
+        let lock = place.lock(Duration::ZERO).expect("free");
+        let before = place.read().expect("readable").expect("there");
+        assert_eq!(place.replace(&lock, &before, b"two", &no_check), Ok(Replaced::Done));
+        let about = fs::metadata(&path).expect("there");
+        assert_eq!((about.gid(), about.mode() & 0o777), (group, 0o640));
     }
 
     #[test]
@@ -623,6 +654,8 @@ mod tests {
         assert!(why(place(&at("pipe")).read()).contains("not a plain file"));
         fs::create_dir(at("folder")).expect("a folder");
         assert!(why(place(&at("folder")).read()).contains("not a plain file"));
+        let device = place(Path::new("/dev/null")).read();
+        assert!(matches!(device, Err(StoreError::File { doing: "use", .. })), "{device:?}");
 
         fs::set_permissions(at("folder"), Permissions::from_mode(0o777)).expect("ours");
         assert!(why(Place::of(&at("folder/v"))).contains("everybody may write"));
@@ -660,6 +693,15 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_that_is_another_file_too_is_not_written_to() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fill(&dir.path().join("precious"), b"precious");
+        fs::hard_link(dir.path().join("precious"), dir.path().join("v.lock")).expect("another name");
+        assert!(why(place(&dir.path().join("v")).lock(Duration::ZERO)).contains("another name"));
+        assert_eq!(fs::read(dir.path().join("precious")).expect("there"), b"precious");
+    }
+
+    #[test]
     fn only_old_temporary_files_of_this_vault_are_removed() {
         let dir = tempfile::tempdir().expect("a folder");
         let now = SystemTime::now();
@@ -672,10 +714,17 @@ mod tests {
         make(".v.new.kw-tmp", 3500);
         make(".w.old.kw-tmp", 3700);
         make("v.old", 3700);
+        make(".v.theirs.kw-tmp", 3700);
+        // Somebody else's: only root can make one here.
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(dir.path().join(".v.theirs.kw-tmp"), Some(12_345), None).expect("root may");
+        }
         let place = place(&dir.path().join("v"));
         place.reap(&place.lock(Duration::ZERO).expect("free"), now);
         let left = |name: &str| dir.path().join(name).exists();
         assert!(!left(".v.old.kw-tmp"));
+        assert_eq!(left(".v.theirs.kw-tmp"), is_root);
         assert!(left(".v.new.kw-tmp") && left(".w.old.kw-tmp") && left("v.old"));
     }
 

@@ -114,7 +114,7 @@ impl Life {
 }
 
 /// The end that comes first. Of one that nobody noted who gave it, the record tells whether it was the service.
-fn end(life: &Life, expires_at: Option<DateTime<Utc>>, record: Option<&Record>) -> Option<End> {
+pub(super) fn end(life: &Life, expires_at: Option<DateTime<Utc>>, record: Option<&Record>) -> Option<End> {
     life.first().or_else(|| {
         let at = expires_at?;
         let is_service = record.is_some_and(|record| record.expires_at == Some(at));

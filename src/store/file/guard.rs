@@ -1,10 +1,11 @@
 //! Who may read and write what: the part of file safety that differs between systems.
 
-use std::fs::{Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 
 pub(in crate::store) use system::{
-    Stamp, create_private, file, folder, open_safely, open_without_waiting, ours_alone, private, read_at, stamp,
+    Stamp, create_private, file, folder, make_alike, one_name, open_safely, open_without_waiting, ours_alone, private,
+    read_at, stamp,
 };
 
 /// The system's words for an error, without its number.
@@ -18,13 +19,12 @@ pub(in crate::store) fn words(error: &io::Error) -> String {
 
 #[cfg(unix)]
 mod system {
-    use std::fs::File;
-    use std::io;
-    use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+    use std::fs::Permissions;
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 
     use rustix::fs::OFlags;
 
-    use super::{Metadata, OpenOptions};
+    use super::{File, Metadata, OpenOptions, io};
 
     /// Device, inode, length, and the times of the last change of content and of anything.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +45,23 @@ mod system {
         about.uid() == rustix::process::geteuid().as_raw()
     }
 
-    /// A plain file of our own.
+    /// A plain file of our own that not everybody may write.
     pub(in crate::store) fn file(about: &Metadata) -> Result<(), &'static str> {
         if !about.is_file() {
             Err("it is not a plain file")
         } else if !is_ours(about) {
             Err("it belongs to another user")
+        } else if about.mode() & 0o002 != 0 {
+            Err("everybody may write to it: `chmod o-w` it, when what it says is what you wrote")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// It is not another file as well.
+    pub(in crate::store) fn one_name(about: &Metadata) -> Result<(), &'static str> {
+        if about.nlink() > 1 {
+            Err("it has another name too (a hard link): remove it, and a new one is made")
         } else {
             Ok(())
         }
@@ -88,6 +99,16 @@ mod system {
         }
     }
 
+    /// Gives a new file the group and the mode of the old one. When it cannot have that group, the group that it has is
+    /// given nothing.
+    pub(in crate::store) fn make_alike(new: &File, old: &Metadata) -> io::Result<()> {
+        let mut mode = old.mode() & 0o7777;
+        if new.metadata()?.gid() != old.gid() && fchown(new, None, Some(old.gid())).is_err() {
+            mode &= !0o070;
+        }
+        new.set_permissions(Permissions::from_mode(mode))
+    }
+
     /// Follows no link and waits for no writer at the other end of a pipe.
     pub(in crate::store) fn open_safely(options: &mut OpenOptions) {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
@@ -109,12 +130,10 @@ mod system {
 
 #[cfg(windows)]
 mod system {
-    use std::fs::File;
-    use std::io;
     use std::os::windows::fs::FileExt as _;
     use std::time::SystemTime;
 
-    use super::{Metadata, OpenOptions};
+    use super::{File, Metadata, OpenOptions, io};
 
     /// Length and time of the last change.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +148,11 @@ mod system {
         if about.is_file() { Ok(()) } else { Err("it is not a plain file") }
     }
 
+    // How many names a file has cannot be told here.
+    pub(in crate::store) fn one_name(_: &Metadata) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     // Here a user's folders are private by their access lists, which the standard library cannot read.
     pub(in crate::store) fn folder(_: &Metadata) -> Result<(), &'static str> {
         Ok(())
@@ -140,6 +164,10 @@ mod system {
 
     pub(in crate::store) fn private(_: &Metadata) -> Result<(), String> {
         Ok(())
+    }
+
+    pub(in crate::store) fn make_alike(new: &File, old: &Metadata) -> io::Result<()> {
+        new.set_permissions(old.permissions())
     }
 
     pub(in crate::store) fn open_safely(_: &mut OpenOptions) {}

@@ -139,7 +139,9 @@ impl KeyringStore {
             // The keys of vaults are no part of this store.
             if index.owns(account) || account.starts_with(PROBE) {
                 found.orphans.push(account.to_owned());
-            } else if !account.starts_with(VAULT_KEY) {
+            } else if let Some(id) = account.strip_prefix(VAULT_KEY) {
+                found.vaults.push(id.to_owned());
+            } else {
                 found.foreign.push(account.to_owned());
             }
         }
@@ -178,6 +180,8 @@ pub struct Inspection {
     pub orphans: Vec<String>,
     /// Accounts of another index: of another home, or of one that is gone.
     pub foreign: Vec<String>,
+    /// The ids of vaults whose keys are there.
+    pub vaults: Vec<String>,
     /// Credentials that lack an item.
     pub gutted: Vec<CredentialName>,
 }
