@@ -28,6 +28,8 @@ use crate::store::file::{Own, is_absent, open_own, try_hold};
 const START: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// How long a line waits for another one. Whoever reads a value does not wait longer for the log.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// How often the head is opened anew because it was moved away meanwhile.
+const MOST_OPENINGS: usize = 3;
 /// How long `audit verify` waits for writers.
 const VERIFY_PATIENCE: Duration = Duration::from_secs(5);
 /// What the head begins with.
@@ -66,6 +68,8 @@ pub enum Deed {
     Restored,
     /// What was found different from before was agreed to.
     Acknowledged,
+    /// A provider file of one's own may send values from then on.
+    Trusted,
 }
 
 impl Deed {
@@ -85,11 +89,12 @@ impl Deed {
             Self::Rekeyed => "rekeyed",
             Self::Restored => "restored",
             Self::Acknowledged => "acknowledged",
+            Self::Trusted => "trusted",
         }
     }
 
     /// Whether something was changed by it: then the line is on the disk before the command ends.
-    fn is_change(self) -> bool {
+    pub(crate) fn is_change(self) -> bool {
         !matches!(self, Self::Read | Self::Checked)
     }
 }
@@ -205,8 +210,8 @@ pub struct Whole {
     pub head: String,
 }
 
-/// Takes a line with its number in the file.
-type Take<'t> = dyn FnMut(u64, &[u8]) -> Result<(), AuditError> + 't;
+/// Takes a line with what the head says and its number in the file.
+type Take<'t> = dyn FnMut(&Head, u64, &[u8]) -> Result<(), AuditError> + 't;
 
 /// The log of one user.
 #[derive(Debug, Clone)]
@@ -273,10 +278,7 @@ impl Log {
             return Ok(());
         }
         crate::store::file::make_folder_of(&self.path)?;
-        let mut head = open_own(&self.head, Own::Rewritten)?;
-        if !try_hold(&head, &self.head, PATIENCE)? {
-            return Err(AuditError::Busy);
-        }
+        let mut head = self.held_head()?;
         let mut log = open_own(&self.path, Own::Appended)?;
         let failed = |error: io::Error| AuditError::File(crate::store::file::failed("write", &self.path, &error));
         let length = log.metadata().map_err(failed)?.len();
@@ -299,6 +301,21 @@ impl Log {
         }
         // A head that stays behind is no harm: the next line looks what came after it.
         rewrite(&mut head, &tip).map_err(|error| crate::store::file::failed("write", &self.head, &error).into())
+    }
+
+    /// The head, for this process alone.
+    fn held_head(&self) -> Result<File, AuditError> {
+        for _ in 0..MOST_OPENINGS {
+            let head = open_own(&self.head, Own::Rewritten)?;
+            if !try_hold(&head, &self.head, PATIENCE)? {
+                return Err(AuditError::Busy);
+            }
+            // While it was waited for, the log may have been moved away: then another one begins.
+            if is_at(&head, &self.head) {
+                return Ok(head);
+            }
+        }
+        Err(AuditError::Busy)
     }
 
     /// Where the chain goes on, and whether the last line was never finished.
@@ -338,7 +355,7 @@ impl Log {
         Ok((tip, torn))
     }
 
-    /// Reads the log while nobody writes, and hands over each line with its number in the file.
+    /// Reads the log while nobody writes, and hands over each line with its number in the file and what the head says.
     fn each_line(&self, take: &mut Take<'_>) -> Result<Head, AuditError> {
         let failed = |error: io::Error| AuditError::File(crate::store::file::failed("read", &self.path, &error));
         let open = |path: &Path| match open_own(path, Own::Read) {
@@ -348,10 +365,16 @@ impl Log {
         };
         let mut head = open(&self.head)?;
         if let Some(head) = &head
-            && !try_hold(head, &self.head, VERIFY_PATIENCE)?
+            && !(try_hold(head, &self.head, VERIFY_PATIENCE)? && is_at(head, &self.head))
         {
             return Err(AuditError::Busy);
         }
+        let text = head.as_mut().map(read_head).transpose().map_err(failed)?.unwrap_or_default();
+        let says = match Tip::parse(&text) {
+            Some(tip) => Head::There(tip),
+            None if text.is_empty() => Head::Missing,
+            None => Head::Unreadable,
+        };
         if let Some(log) = open(&self.path)? {
             let mut reader = BufReader::new(log);
             let mut line = Vec::new();
@@ -360,16 +383,10 @@ impl Log {
                 if reader.by_ref().take(MOST_LINE_BYTES).read_until(b'\n', &mut line).map_err(failed)? == 0 {
                     break;
                 }
-                take(number, &line)?;
+                take(&says, number, &line)?;
             }
         }
-        let Some(head) = &mut head else { return Ok(Head::Missing) };
-        let text = read_head(head).map_err(failed)?;
-        Ok(match Tip::parse(&text) {
-            Some(tip) => Head::There(tip),
-            None if text.is_empty() => Head::Missing,
-            None => Head::Unreadable,
-        })
+        Ok(says)
     }
 
     /// Whether a line could be written now. Writes and makes nothing.
@@ -394,17 +411,20 @@ impl Log {
         }
     }
 
-    /// The lines as they stand there, whether the chain holds or not; what is no line of ours is left out and counted.
+    /// The lines that are wanted, as they stand there, whether the chain holds or not; what is no line of ours is left out
+    /// and counted.
     ///
     /// # Errors
     ///
     /// [`AuditError::File`] or [`AuditError::Busy`].
-    pub fn read(&self) -> Result<(Vec<Value>, u64), AuditError> {
+    pub fn read(&self, is_wanted: &dyn Fn(&Value) -> bool) -> Result<(Vec<Value>, u64), AuditError> {
         let (mut lines, mut strange) = (Vec::new(), 0);
-        self.each_line(&mut |_, line| {
+        self.each_line(&mut |_, _, line| {
             match serde_json::from_slice::<Value>(line) {
-                Ok(value) if value.is_object() => lines.push(value),
-                _ => strange += 1,
+                Ok(value) if !value.is_object() => strange += 1,
+                Ok(value) if is_wanted(&value) => lines.push(value),
+                Ok(_) => {}
+                Err(_) => strange += 1,
             }
             Ok(())
         })?;
@@ -419,8 +439,9 @@ impl Log {
     pub fn verify(&self) -> Result<Whole, AuditError> {
         let broken = |line, what: &str| AuditError::Broken { line, what: what.to_owned(), file: self.path.clone() };
         let mut tip = Tip::start();
-        let mut hashes = vec![START.to_owned()];
-        let head = self.each_line(&mut |number, bytes| {
+        // Whether the chain went through what the head knows.
+        let mut known = false;
+        let head = self.each_line(&mut |head, number, bytes| {
             let line = bytes.strip_suffix(b"\n").ok_or_else(|| broken(number, "it was never finished"))?;
             let line = std::str::from_utf8(line).map_err(|_| broken(number, "it is not text"))?;
             let value: Value = serde_json::from_str(line).map_err(|_| broken(number, "it is not JSON"))?;
@@ -433,9 +454,10 @@ impl Log {
                 return Err(broken(number, "it does not follow the line before: one of the two was changed"));
             }
             tip = tip.after(line);
-            hashes.push(tip.hash.clone());
+            known |= head.knows(&tip);
             Ok(())
         })?;
+        known |= head.knows(&Tip::start());
         let behind = tip.number + 1;
         match head {
             Head::Missing if tip.number == 0 => {}
@@ -447,12 +469,10 @@ impl Log {
                 let gone = head.number - tip.number;
                 return Err(broken(behind, &format!("{gone} more were written, and are gone")));
             }
-            Head::There(head) => {
-                let known = usize::try_from(head.number).ok().and_then(|number| hashes.get(number));
-                if known != Some(&head.hash) {
-                    return Err(broken(head.number.max(1), "audit.head knows another line of that number"));
-                }
+            Head::There(head) if !known => {
+                return Err(broken(head.number.max(1), "audit.head knows another line of that number"));
             }
+            Head::There(_) => {}
         }
         Ok(Whole { file: self.path.clone(), lines: tip.number, head: tip.hash })
     }
@@ -463,6 +483,29 @@ enum Head {
     Missing,
     Unreadable,
     There(Tip),
+}
+
+impl Head {
+    /// Whether the last line that it knows is that one. Its bytes may lie further on, behind a line that was never
+    /// finished.
+    fn knows(&self, tip: &Tip) -> bool {
+        matches!(self, Self::There(head) if head.number == tip.number && head.hash == tip.hash)
+    }
+}
+
+/// Whether the open file is the one of that name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = |about: std::fs::Metadata| (about.dev(), about.ino());
+    let there = std::fs::symlink_metadata(path).map(id);
+    file.metadata().map(id).is_ok_and(|id| there.is_ok_and(|there| there == id))
+}
+
+/// Here the standard library cannot tell.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 #[cfg(unix)]

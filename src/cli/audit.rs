@@ -14,7 +14,12 @@ use crate::ui::{Ui, counted, plain, table};
 ///
 /// Every value that is handed out, every check and every change is a line: when, who, which command, which
 /// credential, which fields, how it ended. Never a value. `--no-audit`, KEYWARD_AUDIT=off or `audit = false` in the
-/// config file write none.
+/// config file write none. The log grows, and nothing in it is ever thrown away. To put it away, move both files into
+/// another folder in one go; then another log begins, and that folder can be verified by itself:
+///
+/// `cd ~/.local/state/keyward && mkdir 2026 && flock audit.head mv audit.log audit.head 2026`
+///
+/// `KEYWARD_STATE=2026 keyward audit verify`
 #[derive(Subcommand, Debug)]
 pub(crate) enum AuditCommand {
     Show(ShowArgs),
@@ -53,11 +58,8 @@ pub(crate) fn run(command: &AuditCommand, house: &House) -> Reported {
         AuditCommand::Verify => return Ok(Box::new(Verified(log.verify()?))),
         AuditCommand::Show(args) => args,
     };
-    let (mut events, strange) = log.read()?;
-    if let Some(name) = &args.name {
-        let name = name.to_string();
-        events.retain(|event| event["credential"] == name.as_str());
-    }
+    let name = args.name.as_ref().map(ToString::to_string);
+    let (events, strange) = log.read(&|event| name.as_ref().is_none_or(|name| event["credential"] == name.as_str()))?;
     Ok(Box::new(Shown { events, strange }))
 }
 
