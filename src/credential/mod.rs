@@ -1,6 +1,7 @@
 //! What was collected: the fields of one provider under one profile.
 
 pub mod format;
+pub mod object;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,7 +5,7 @@ use std::io;
 use std::process::Command;
 
 use super::Pair;
-use crate::env::KEY_VARIABLES;
+use crate::env;
 
 /// The child could not be started: no such program.
 pub const NOT_FOUND: u8 = 127;
@@ -14,11 +14,8 @@ pub const NOT_RUNNABLE: u8 = 126;
 
 /// The command with the pairs in its environment, and without what opens the vault.
 pub fn command(program: &OsString, args: &[OsString], pairs: &[Pair]) -> Command {
-    let mut command = Command::new(program);
+    let mut command = env::program(program);
     command.args(args);
-    for name in KEY_VARIABLES {
-        command.env_remove(name);
-    }
     for pair in pairs {
         // To the child's environment: the operator asked for it with `exec`.
         command.env(&pair.name, pair.value.expose());

@@ -42,13 +42,10 @@ pub fn write(format: Format, name: &str, pairs: &[Pair]) -> Result<Zeroizing<Str
     let mut text = Zeroizing::new(String::new());
     match format {
         Format::Dotenv => lines(&mut text, pairs, ["", "="], &|value| Some(double_quoted(value, "\"\\$", true))),
-        Format::Shell => {
-            lines(&mut text, pairs, ["export ", "="], &|value| Some(format!("'{}'", value.replace('\'', "'\\''"))))
-        }
+        Format::Shell => lines(&mut text, pairs, ["export ", "="], &|value| Some(shell_word(value))),
         Format::Systemd => lines(&mut text, pairs, ["", "="], &|value| {
             // systemd.exec(5): between double quotes a backslash escapes these, and a line end is kept.
-            let is_plain = value.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-            is_plain.then(|| double_quoted(value, "\"\\`$", false))
+            fits_systemd(value).then(|| double_quoted(value, "\"\\`$", false))
         }),
         Format::Json => {
             // To the text.
@@ -68,6 +65,16 @@ pub fn write(format: Format, name: &str, pairs: &[Pair]) -> Result<Zeroizing<Str
         }
     }?;
     Ok(text)
+}
+
+/// One word of a POSIX shell, whatever is in it.
+pub fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// Whether an EnvironmentFile can hold the value (systemd.exec(5)).
+pub(super) fn fits_systemd(value: &str) -> bool {
+    value.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t'))
 }
 
 /// A line for each value: what stands before the name, and before the value.
@@ -112,7 +119,8 @@ fn github(text: &mut String, pairs: &[Pair]) {
         // To the text.
         let value = pair.value.expose();
         let mut end = String::from("END_OF_VALUE");
-        while value.lines().any(|line| line == end) {
+        // The runner takes a line end of Windows for one, too.
+        while value.split('\n').any(|line| line.trim_end_matches('\r') == end) {
             end.push('_');
         }
         text.extend([&pair.name, "<<", &end, "\n", value, "\n", &end, "\n"]);
@@ -165,6 +173,8 @@ mod tests {
     fn a_value_with_the_delimiter_in_it_gets_another_one() {
         let text = written(Format::Github, "a\nEND_OF_VALUE\nb");
         assert_eq!(text, "NAME<<END_OF_VALUE_\na\nEND_OF_VALUE\nb\nEND_OF_VALUE_\n");
+        let text = written(Format::Github, "END_OF_VALUE\r");
+        assert!(text.starts_with("NAME<<END_OF_VALUE_\n"), "{text}");
     }
 
     #[test]

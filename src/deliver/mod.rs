@@ -1,11 +1,13 @@
-//! How a credential is used: fields → named values → a child's environment, or a text that other programs read.
+//! How a credential is used: fields → named values → a child's environment, or a text that other programs read. [`read`]
+//! is the way back from such a text.
 
 pub mod child;
 pub mod format;
+pub mod read;
 
 use crate::credential::{Credential, Value};
 use crate::problem::{Kind, Problem};
-use crate::provider::Provider;
+use crate::provider::{Provider, plain_variable};
 
 /// One value under the name by which programs know it.
 #[derive(Debug, Clone)]
@@ -18,21 +20,15 @@ pub struct Pair {
 
 /// The fields of `credential` under their usual variable names, in the order of the provider file.
 ///
-/// A field without a conventional name, or one that the file no longer knows, is `PROVIDER_FIELD` in
-/// upper case. A variable of the provider file is delivered when it has a conventional name.
+/// A field without a conventional name, or one that the file no longer knows, has a [`plain_variable`]. A variable of the provider file is delivered when it has a conventional name.
 pub fn pairs(credential: &Credential, provider: Option<&Provider>) -> Vec<Pair> {
-    let own = |id: &str| {
-        format!("{}_{id}", credential.name.provider())
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
-            .collect::<String>()
-    };
     let mut pairs: Vec<Pair> = credential
         .fields
         .iter()
         .map(|(id, value)| {
             let usual = provider.and_then(|provider| provider.field(id)).and_then(|field| field.env.first().cloned());
-            Pair { name: usual.unwrap_or_else(|| own(id)), value: value.clone() }
+            let name = usual.unwrap_or_else(|| plain_variable(credential.name.provider(), id));
+            Pair { name, value: value.clone() }
         })
         .collect();
     if let Some(provider) = provider {

@@ -425,6 +425,12 @@ impl Field {
     }
 }
 
+/// The variable of a field for which there is no conventional name: `PROVIDER_FIELD`.
+pub fn plain_variable(provider: &str, field: &str) -> String {
+    let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{provider}_{field}").chars().map(upper).collect()
+}
+
 fn yes() -> bool {
     true
 }

@@ -89,7 +89,7 @@ impl fmt::Display for Unfit {
 }
 
 /// `a`, `b` and `c`.
-fn listed(names: &[String]) -> String {
+pub fn listed(names: &[String]) -> String {
     match names {
         [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
         _ => names.concat(),

@@ -1,10 +1,11 @@
 //! The walk through a service's set-up: [`Provider`] → answers → a format-checked credential.
 //!
-//! [`source`] takes values from flags, files and the environment; [`walk`] shows the steps and asks for the
+//! [`source`] takes values from flags, files and the environment, and [`claim`] says whose they are; [`walk`] shows the steps and asks for the
 //! rest; [`collect()`] asks nothing. Nothing here sends or stores a value: that is for the rooms that follow.
 //!
 //! [`Provider`]: crate::provider::Provider
 
+pub mod claim;
 pub mod collect;
 mod part;
 pub mod progress;

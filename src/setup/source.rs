@@ -5,21 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::iter;
 use std::path::Path;
 
-use serde::Deserializer;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, MapAccess, SeqAccess, Visitor};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::credential::format::{Answers, is_document};
+use crate::credential::object::Object;
 use crate::problem::{Explain, Kind, nearest};
 use crate::provider::parse::Place;
-use crate::provider::{Field, Provider, Shape, Var};
+use crate::provider::{Field, Provider, Shape, Var, plain_variable};
 use crate::secret::Secret;
 
 /// The most bytes that are read from one place.
@@ -81,11 +79,19 @@ pub fn gather(provider: &Provider, wanted: &Sources, outside: Outside<'_>) -> Re
 
 /// The variable of our own that holds a field or variable: `KEYWARD_<PROVIDER>_<ID>`.
 pub fn own_variable(provider: &Provider, id: &str) -> String {
-    let word = |text: &str| {
-        let upper = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
-        upper.collect::<String>()
-    };
-    format!("KEYWARD_{}_{}", word(provider.id()), word(id))
+    format!("KEYWARD_{}", plain_variable(provider.id(), id))
+}
+
+/// The variables that may hold a field, the first one first: our own, then those that the provider file names. Where it
+/// names none, that under which the field is delivered.
+pub fn variables_of_field(provider: &Provider, field: &Field) -> Vec<String> {
+    let plain = field.env.is_empty().then(|| plain_variable(provider.id(), &field.id));
+    iter::once(own_variable(provider, &field.id)).chain(field.env.iter().cloned()).chain(plain).collect()
+}
+
+/// The variables that may hold a variable of the provider file, the first one first.
+pub fn variables_of_var(provider: &Provider, var: &Var) -> Vec<String> {
+    iter::once(own_variable(provider, &var.id)).chain(var.env.iter().cloned()).collect()
 }
 
 struct Gathering<'p, 'o> {
@@ -140,7 +146,7 @@ impl Gathering<'_, '_> {
         let origin = if place == "-" { "--fields-from".to_owned() } else { place.to_owned() };
         let broken = |at: Place| SourceError::Document { place: origin.clone(), at };
         // To be taken apart; each value is wrapped again.
-        let Pairs(pairs) = parse_document(text.expose()).map_err(broken)?;
+        let Object(pairs) = Object::of(text.expose()).map_err(broken)?;
         let mut seen = Vec::new();
         for (name, entry) in pairs {
             if seen.contains(&name) {
@@ -165,17 +171,16 @@ impl Gathering<'_, '_> {
         Ok(())
     }
 
-    /// `--from-env`: our own variables first, then those that the provider file names.
+    /// `--from-env`: the first variable of each field that has a value.
     fn environment(&mut self) -> Result<(), SourceError> {
         let provider = self.provider;
         for field in provider.field.iter().filter(|field| field.derive.is_none()) {
-            let own = own_variable(provider, &field.id);
-            for name in std::iter::once(&own).chain(&field.env) {
+            for name in variables_of_field(provider, field) {
                 if self.given.answers.fields.contains_key(&field.id) {
                     break;
                 }
-                if let Some(text) = self.variable(field, name)?.filter(|text| !text.is_empty()) {
-                    self.keep(&field.id, text, name.clone());
+                if let Some(text) = self.variable(field, &name)?.filter(|text| !text.is_empty()) {
+                    self.keep(&field.id, text, name);
                 }
             }
         }
@@ -186,13 +191,12 @@ impl Gathering<'_, '_> {
     }
 
     fn environment_var(&mut self, var: &Var) -> Result<(), SourceError> {
-        let own = own_variable(self.provider, &var.id);
-        for name in std::iter::once(&own).chain(&var.env) {
+        for name in variables_of_var(self.provider, var) {
             if self.given.answers.vars.contains_key(&var.id) {
                 break;
             }
-            if let Some(text) = self.utf8_variable(name)?.filter(|text| !text.is_empty()) {
-                self.keep_var(&var.id, text.to_string(), name.clone());
+            if let Some(text) = self.utf8_variable(&name)?.filter(|text| !text.is_empty()) {
+                self.keep_var(&var.id, text.to_string(), name);
             }
         }
         Ok(())
@@ -235,8 +239,7 @@ impl Gathering<'_, '_> {
             Ok(1 | 2) | Err(_) => Err(SourceError::Descriptor { field: name.to_owned() }),
             Ok(number) if cfg!(unix) => {
                 let what = format!("the file descriptor {number}");
-                let why = |why| SourceError::Unread { what, why };
-                read_file(Path::new(&format!("/dev/fd/{number}"))).map_err(why)
+                read_descriptor(number).map_err(|why| SourceError::Unread { what, why })
             }
             Ok(_) => Err(SourceError::Descriptor { field: name.to_owned() }),
         }
@@ -334,6 +337,30 @@ pub fn read_file(path: &Path) -> Result<Secret, Unread> {
     read_text(&mut file)
 }
 
+/// Reads what somebody has opened for us under that number, through `/dev/fd`: it stays open, and no child of ours has it.
+///
+/// # Errors
+///
+/// As [`read_file`].
+pub fn read_descriptor(number: u32) -> Result<Secret, Unread> {
+    #[cfg(unix)]
+    keep_from_children(number).map_err(|error| Unread::System(words(&error)))?;
+    read_file(Path::new(&format!("/dev/fd/{number}")))
+}
+
+/// A file that was handed over could be read again by whoever has its descriptor.
+#[cfg(unix)]
+fn keep_from_children(number: u32) -> io::Result<()> {
+    use std::os::fd::{BorrowedFd, RawFd};
+    // Those three are the child's own.
+    let Some(number) = RawFd::try_from(number).ok().filter(|number| *number > 2) else { return Ok(()) };
+    #[expect(unsafe_code, reason = "there is no other way to name a descriptor that was handed over by number")]
+    // SAFETY: it is not -1, it is borrowed for one call, and nobody here closes what somebody else opened. When it is not
+    // open, the system says so.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?)
+}
+
 #[cfg(unix)]
 fn is_device(kind: std::fs::FileType) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
@@ -346,7 +373,11 @@ fn is_device(_: std::fs::FileType) -> bool {
 }
 
 /// Reads text to its end, at most [`MAX_BYTES`], without its one trailing newline.
-fn read_text(from: &mut dyn Read) -> Result<Secret, Unread> {
+///
+/// # Errors
+///
+/// [`Unread`], as of [`read_file`].
+pub fn read_text(from: &mut dyn Read) -> Result<Secret, Unread> {
     // Reserved in full: a growing buffer would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
     let limit = u64::try_from(MAX_BYTES + 1).unwrap_or(u64::MAX);
@@ -364,101 +395,6 @@ fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         kind => kind.to_string(),
-    }
-}
-
-/// One object, in the order of the file.
-struct Pairs(Vec<(String, Entry)>);
-
-/// A value in the object.
-enum Entry {
-    Text(Secret),
-    Document(Secret),
-    Other,
-}
-
-impl Entry {
-    /// The text; a nested object only where the field is a JSON document.
-    fn text(self, may_nest: bool) -> Option<Secret> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Document(text) if may_nest => Some(text),
-            Self::Document(_) | Self::Other => None,
-        }
-    }
-}
-
-/// Reads one JSON or TOML object. The error is only a place: a parser's words repeat the text.
-fn parse_document(text: &str) -> Result<Pairs, Place> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A JSON list or string is no object either, but TOML would read a list as the head of a table.
-    let is_json = text.trim_start().starts_with('{') || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    if is_json {
-        return serde_json::from_str(text).map_err(|error| Place(Some((error.line(), error.column().max(1)))));
-    }
-    toml::from_str(text).map_err(|error| error.span().map_or(Place(None), |span| Place::of(text, span.start)))
-}
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Pairs;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = object.next_entry::<String, Entry>()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        from.deserialize_map(Object)
-    }
-}
-
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Any;
-        fn document(value: &serde_json::Value) -> Entry {
-            Entry::Document(Secret::new(value.to_string()))
-        }
-        impl<'de> Visitor<'de> for Any {
-            type Value = Entry;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Entry, E> {
-                Ok(Entry::Text(Secret::from(text)))
-            }
-            fn visit_string<E>(self, text: String) -> Result<Entry, E> {
-                Ok(Entry::Text(Secret::new(text)))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Entry, E> {
-                Ok(Entry::Text(Secret::new(number.to_string())))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Entry, E> {
-                Ok(Entry::Text(Secret::new(number.to_string())))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Entry, E> {
-                Ok(Entry::Other)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Entry, E> {
-                Ok(Entry::Other)
-            }
-            fn visit_unit<E>(self) -> Result<Entry, E> {
-                Ok(Entry::Other)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
-                serde_json::Value::deserialize(MapAccessDeserializer::new(map)).map(|value| document(&value))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Entry, A::Error> {
-                serde_json::Value::deserialize(SeqAccessDeserializer::new(seq)).map(|value| document(&value))
-            }
-        }
-        from.deserialize_any(Any)
     }
 }
 
@@ -856,5 +792,18 @@ mod tests {
             run(&sources, "{\"client_id\": \"file\", \"secret\": \"file\", \"region\": \"file\"}", &env).unwrap();
         assert_eq!((text(&given, "client_id"), text(&given, "secret")), ("flag".to_owned(), "file".to_owned()));
         assert_eq!(given.answers.vars["region"], "flag");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_descriptor_that_was_handed_over_is_read_and_no_child_has_it() {
+        use std::os::fd::AsRawFd as _;
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, b"synthetic\n").unwrap();
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+        let number = u32::try_from(file.as_raw_fd()).unwrap();
+        assert_eq!(read_descriptor(number).unwrap(), Secret::from("synthetic"));
+        assert!(rustix::io::fcntl_getfd(&file).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        assert!(read_descriptor(60_000).is_err() && read_descriptor(u32::MAX).is_err());
     }
 }
