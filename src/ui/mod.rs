@@ -220,11 +220,23 @@ pub fn paint(color: bool, dress: Dress, text: &str) -> String {
     style.apply_to(text).to_string()
 }
 
-/// Text without control characters (C0, C1) and direction overrides: they are shown as `\u{..}`. Line ends and tabs stay.
+/// Control characters (C0, C1) and marks that turn the direction of what is written. Line ends and tabs are none.
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A JSON value on one line, as it may go to a terminal: what [`plain`] would show otherwise is written as `\uXXXX`, which
+/// is the same value.
+pub fn json_line(value: &serde_json::Value) -> String {
+    // Those characters stand within strings only, and have four digits.
+    let escaped = |c: char| if is_hidden(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    let text = value.to_string();
+    if text.contains(is_hidden) { text.chars().map(escaped).collect() } else { text }
+}
+
+/// Text without what [`is_hidden`]: it is shown as `\u{..}`.
 pub fn plain(text: &str) -> String {
-    let is_hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(is_hidden) {
         return text.to_owned();
     }
@@ -245,6 +257,10 @@ mod tests {
     fn escape_sequences_from_outside_lose_their_power() {
         assert_eq!(plain("a\u{1b}[31mb\u{9b}c\u{202e}d\r"), "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\u{d}");
         assert_eq!(plain("line\n\ttab ü"), "line\n\ttab ü");
+        let value = serde_json::json!({ "a\u{9b}": "\u{1b}[31m\u{7f}\u{202e}\n\u{200f}ü" });
+        let line = json_line(&value);
+        assert_eq!(line, r#"{"a\u009b":"\u001b[31m\u007f\u202e\n\u200fü"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).ok(), Some(value));
     }
 
     #[test]

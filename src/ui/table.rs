@@ -13,17 +13,17 @@ use super::plain;
 ///
 /// `head` names the columns; control characters are stripped from every cell.
 pub fn render<S: AsRef<str>>(head: &[&str], rows: &[Vec<S>], width: usize) -> String {
-    let mut cells: Vec<Vec<Cow<'_, str>>> = vec![head.iter().map(|name| name.to_uppercase().into()).collect()];
-    cells.extend(rows.iter().map(|row| row.iter().map(|cell| clean(cell.as_ref())).collect()));
-    let natural = natural(&cells);
+    let head: Vec<String> = head.iter().map(|name| name.to_uppercase()).collect();
+    let natural = natural(&head, rows);
     if natural.iter().sum::<usize>() <= width {
         // comfy-table looks at every cell several times: with thousands of rows that is felt.
-        return columns(&cells, &natural);
+        return columns(&head, rows, &natural);
     }
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    table.add_rows(cells);
+    table.add_row(&head);
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| clean(cell.as_ref()))));
     for (column, narrowed) in table.column_iter_mut().zip(narrow(natural, width)) {
         column.set_padding((0, if column.index + 1 == head.len() { 0 } else { GAP }));
         column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(u16::try_from(narrowed).unwrap_or(u16::MAX))));
@@ -37,26 +37,30 @@ fn clean(cell: &str) -> Cow<'_, str> {
 }
 
 /// The columns as wide as they are.
-fn columns(cells: &[Vec<Cow<'_, str>>], widths: &[usize]) -> String {
-    let mut text = String::with_capacity(cells.len() * (widths.iter().sum::<usize>() + 1));
-    for row in cells {
-        for (cell, width) in row.iter().zip(widths) {
-            text.push_str(cell);
-            text.extend(std::iter::repeat_n(' ', width.saturating_sub(columns_of(cell))));
-        }
-        text.truncate(text.trim_end_matches(' ').len());
-        text.push('\n');
+fn columns<S: AsRef<str>>(head: &[String], rows: &[Vec<S>], widths: &[usize]) -> String {
+    let mut text = String::with_capacity((1 + rows.len()) * (widths.iter().sum::<usize>() + 1));
+    line(&mut text, head.iter().map(|name| name.as_str().into()), widths);
+    for row in rows {
+        line(&mut text, row.iter().map(|cell| clean(cell.as_ref())), widths);
     }
     text
 }
 
+fn line<'c>(text: &mut String, cells: impl Iterator<Item = Cow<'c, str>>, widths: &[usize]) {
+    for (cell, width) in cells.zip(widths) {
+        text.push_str(&cell);
+        text.extend(std::iter::repeat_n(' ', width.saturating_sub(columns_of(&cell))));
+    }
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
+}
+
 /// How wide each column would like to be, with the gap behind it.
-fn natural(cells: &[Vec<Cow<'_, str>>]) -> Vec<usize> {
-    let count = cells.first().map_or(0, Vec::len);
-    let mut widths = vec![0; count];
-    for row in cells {
+fn natural<S: AsRef<str>>(head: &[String], rows: &[Vec<S>]) -> Vec<usize> {
+    let mut widths: Vec<usize> = head.iter().map(|name| columns_of(name)).collect();
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(columns_of(cell));
+            *width = (*width).max(columns_of(&clean(cell.as_ref())));
         }
     }
     for width in widths.iter_mut().rev().skip(1) {

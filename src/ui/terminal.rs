@@ -75,7 +75,7 @@ mod unix {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::termios::{InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios};
     use rustix::termios::{tcflush, tcgetattr, tcsetattr};
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGURG};
     use signal_hook::iterator::Signals;
 
     /// Shows the cursor, and ends bracketed paste.
@@ -138,10 +138,14 @@ mod unix {
                 remove_litter();
                 earlier(info);
             }));
-            outcome = Signals::new([SIGINT, SIGTERM, SIGHUP]).map(|mut signals| {
+            outcome = Signals::new([SIGINT, SIGTERM, SIGHUP, MARK]).map(|mut signals| {
                 thread::spawn(move || {
                     loop {
-                        end_on(&signals.wait().collect::<Vec<_>>());
+                        let caught: Vec<_> = signals.wait().collect();
+                        end_on(&caught);
+                        if caught.contains(&MARK) {
+                            HAS_SEEN_MARK.store(true, Ordering::Release);
+                        }
                     }
                 });
             });
@@ -157,10 +161,7 @@ mod unix {
     /// Lets the watcher go first, after a prompt has failed: it knows whether a signal was the reason and which one it
     /// was, and ends the process for SIGTERM and SIGHUP. Returns as soon as it has seen a SIGINT.
     pub(in crate::ui) fn let_watcher_go_first(at_most: Duration) {
-        let deadline = Instant::now() + at_most;
-        while !HAS_SEEN_INT.load(Ordering::Acquire) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(2));
-        }
+        wait_for(&HAS_SEEN_INT, at_most);
     }
 
     /// What a signal that ends the process removes.
@@ -174,7 +175,31 @@ mod unix {
     static CHILD_ANSWERS: AtomicBool = AtomicBool::new(false);
 
     pub(super) fn leave_ctrl_c_to_child(yes: bool) {
+        if !yes {
+            let_watcher_catch_up();
+        }
         CHILD_ANSWERS.store(yes, Ordering::Release);
+    }
+
+    /// A signal that means nothing to anybody, and nothing when it is not watched for.
+    const MARK: i32 = SIGURG;
+
+    static HAS_SEEN_MARK: AtomicBool = AtomicBool::new(false);
+
+    /// Waits until the watcher has looked at all that arrived up to now: a Ctrl-C that was for the child is not answered
+    /// behind its back.
+    fn let_watcher_catch_up() {
+        HAS_SEEN_MARK.store(false, Ordering::Release);
+        if signal_hook::low_level::raise(MARK).is_ok() {
+            wait_for(&HAS_SEEN_MARK, GRACE);
+        }
+    }
+
+    fn wait_for(seen: &AtomicBool, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        while !seen.load(Ordering::Acquire) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn remove_litter() {
@@ -199,7 +224,8 @@ mod unix {
             // A prompt that saw Ctrl-C returns by itself, and its caller tidies up.
             thread::sleep(if signal == SIGINT { GRACE } else { SETTLE });
             put_back();
-            say("\n");
+            // The prompt did not come to it in time.
+            say(if signal == SIGINT { "\ninterrupted\n" } else { "\n" });
             // Once more, as the very last thing: the key it was busy with may have come in between.
             put_back();
         }
