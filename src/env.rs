@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::process::Command;
 
 /// A secret key for the vault (`AGE-SECRET-KEY-1…`).
 pub const IDENTITY: &str = "KEYWARD_IDENTITY";
@@ -17,8 +18,8 @@ pub const CONFIG: &str = "KEYWARD_CONFIG";
 /// Whether the audit log is written: `off` writes none.
 pub const AUDIT: &str = "KEYWARD_AUDIT";
 
-/// What opens the vault: never handed to a child of `exec`.
-pub const KEY_VARIABLES: [&str; 5] =
+/// What opens the vault: handed to no other program.
+const KEY_VARIABLES: [&str; 5] =
     [IDENTITY, IDENTITY_CMD, "KEYWARD_IDENTITY_FILE", "KEYWARD_PASSPHRASE_FILE", "KEYWARD_PASSPHRASE_FD"];
 
 /// A snapshot of the environment.
@@ -40,6 +41,16 @@ impl Env {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_os(name).and_then(OsStr::to_str)
     }
+}
+
+/// A command that runs another program, without what opens the vault. Every child of ours is made here.
+#[expect(clippy::disallowed_methods, reason = "here is where it is done")]
+pub fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    for name in KEY_VARIABLES {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Whether a value means no, as clap's `FalseyValueParser` reads it.

@@ -143,7 +143,7 @@ pub(crate) fn run(args: &CheckArgs, house: &House) -> Reported {
     let names = if args.names.is_empty() { house.all_names()? } else { args.names.clone() };
     let mut loaded = Vec::new();
     for name in names {
-        let (kind, entry) = house.in_stores(|store| Ok((store.kind(), store.load(&name)?)))?;
+        let (kind, entry) = house.value_in_stores(|store| Ok((store.kind(), store.load(&name)?)))?;
         loaded.push((kind, entry, house.catalog()?.get(name.provider())));
     }
     let mut results: Vec<(CredentialName, Record)> = Vec::new();

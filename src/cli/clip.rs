@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::env::{Env, KEY_VARIABLES};
+use crate::env::{self, Env};
 use crate::problem::{Kind, Problem};
 
 /// The word that makes this program the one that clears. Not a command: nobody types it.
@@ -124,11 +124,8 @@ impl Clipboard {
 
 /// The process that stays behind. It waits for its order, and ends without one.
 fn clearer() -> io::Result<std::process::Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = env::program(std::env::current_exe()?);
     command.arg(CLEARER).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
-    for name in KEY_VARIABLES {
-        command.env_remove(name);
-    }
     command.spawn()
 }
 
@@ -152,11 +149,8 @@ pub(super) fn clear_later() -> ExitCode {
 }
 
 fn command(words: &[&str]) -> Command {
-    let mut command = Command::new(words[0]);
+    let mut command = env::program(words[0]);
     command.args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null());
-    for name in KEY_VARIABLES {
-        command.env_remove(name);
-    }
     command
 }
 

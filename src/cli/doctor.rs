@@ -1,5 +1,6 @@
 //! `doctor`: what works here, and what to do where it does not.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -158,7 +159,10 @@ fn keyring(house: &House) -> Vec<Finding> {
     let items = Arc::new(SystemItems::new());
     let store = KeyringStore::new(items, house.places.index.clone(), house.lock_timeout());
     match store.inspect() {
-        Ok(found) => findings.extend(inspected(&found)),
+        Ok(found) => {
+            findings.extend(inspected(&found));
+            findings.extend(keys_of_gone_vaults(house, &found.vaults));
+        }
         Err(error) => findings.push(Finding::of("keyring", state, &error.into())),
     }
     findings
@@ -202,6 +206,25 @@ fn inspected(found: &Inspection) -> Vec<Finding> {
         findings.push(finding);
     }
     findings
+}
+
+/// Keys in the keyring whose vault is not where it was.
+///
+/// Only what this machine has seen of a vault tells where it was: of the key of another one nothing is said.
+fn keys_of_gone_vaults(house: &House, ids: &[String]) -> Vec<Finding> {
+    let Ok(vault) = house.vault() else { return Vec::new() };
+    let gone = ids.iter().filter_map(|id| Some((id, vault.is_gone_from(id)?)));
+    let finding = |(id, seen_at): (&String, PathBuf)| {
+        // Forgotten, or another vault is there now: then nothing tells its place.
+        let place = match seen_at.as_os_str().is_empty() {
+            true => String::new(),
+            false => format!(", last seen at {}", seen_at.display()),
+        };
+        Finding::new("keyring", State::Note, format!("the key of a vault that is gone{place}")).hint(format!(
+            "when no copy and no backup of it is needed any more: secret-tool clear service keyward username 'vault:{id}'"
+        ))
+    };
+    gone.map(finding).collect()
 }
 
 /// The first few.

@@ -16,8 +16,8 @@ use super::report::{Report, Reported};
 use super::setup::{self, Saving, SetupArgs};
 use crate::audit::{Deed, Event};
 use crate::credential::CredentialName;
-use crate::env::KEY_VARIABLES;
-use crate::paths::wipe_folder;
+use crate::env;
+use crate::paths::{is_private_folder, wipe_folder};
 use crate::problem::{Kind, Problem};
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -27,8 +27,9 @@ use crate::ui::terminal::{Guard, leave_ctrl_c_to_child};
 /// Change one value in your editor
 ///
 /// The editor is that of VISUAL or EDITOR, else vi. The value is in a file of mode 0600 in a private folder in memory, which
-/// is wiped and removed when the editor ends; vim, nvim, nano and emacs are told to keep no copies. The new value is
-/// format-checked, proven and saved as by `setup --only`. A file that comes back empty or unchanged changes nothing.
+/// is wiped and removed when the editor ends; vim, nvim, nano and emacs are told to keep no copies. Memory can be swapped
+/// out: where swap is not encrypted, a value may reach the disk. The new value is format-checked, proven and saved as by
+/// `setup --only`. A file that comes back empty or unchanged changes nothing.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  keyward edit google client_secret\n  VISUAL=nano keyward edit apple private_key")]
 pub(crate) struct EditArgs {
@@ -56,18 +57,19 @@ struct Unchanged {
 /// Edits until the value fits or the operator has enough; then proves and saves.
 pub(crate) fn run(args: &EditArgs, house: &House) -> Reported {
     let known = house.catalog()?.get(args.name.provider())?;
-    let read = || house.in_stores(|store| store.load(&args.name));
+    let event = Event::done("edit", Deed::Read, Some(&args.name)).of([args.field.as_str()]);
+    let read = || house.value_in_stores(|store| store.load(&args.name));
     if known.provider.field(&args.field).is_none() {
-        let has = read()?.credential.fields.into_keys().collect();
-        return Err(StoreError::NoField { name: args.name.clone(), field: args.field.clone(), has }.into());
+        let has = house.or_told(&event, read())?.credential.fields.into_keys().collect();
+        let (name, field) = (args.name.clone(), args.field.clone());
+        return house.or_told(&event, Err(StoreError::NoField { name, field, has }));
     }
     if !house.ui.may_ask() {
         house.in_stores(|store| store.show(&args.name))?;
         let problem = Problem::new(Kind::Malformed, "no-editor", "an editor needs a terminal, and somebody at it");
         return Err(problem.hint(format!("keyward setup {} --only {1} --field {1}=- <FILE", args.name, args.field)));
     }
-    let event = Event::done("edit", Deed::Read, Some(&args.name));
-    let entry = house.reading(event, read, |_| vec![args.field.clone()])?;
+    let entry = house.doing(event, read)?;
     // To the editor: the operator asked for it.
     let before = entry.credential.fields.get(&args.field).map(|value| Secret::from(value.expose())).unwrap_or_default();
     let mut text = before.clone();
@@ -185,8 +187,9 @@ fn reap(base: &Path) {
     for found in fs::read_dir(base).into_iter().flatten().flatten() {
         let name = found.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<i32>().ok());
-        if id.is_some_and(|id| !is_running(id)) {
-            // Those of others cannot be removed, and need not.
+        // Everybody may put something there: a link, or a folder of theirs with links in it.
+        if id.is_some_and(|id| !is_running(id)) && is_private_folder(&found.path()) {
+            // What cannot be removed is no reason to stop.
             let _ = wipe_folder(&found.path());
         }
     }
@@ -215,7 +218,7 @@ fn editor(house: &House, file: &Path) -> (String, Command) {
     let names = [name(Path::new(program)), real.as_deref().and_then(name)];
     let is = |known: &[&str]| names.iter().flatten().any(|name| known.iter().any(|known| name == known));
     let starts = |with: &str| names.iter().flatten().any(|name| name.starts_with(with));
-    let mut command = Command::new(program);
+    let mut command = env::program(program);
     command.args(words);
     if is(&["nvim", "gvim"]) || starts("vim") {
         // No swap file, no history of what was yanked, no backup, no undo file.
@@ -230,9 +233,6 @@ fn editor(house: &House, file: &Path) -> (String, Command) {
         let note =
             format!("note: how `{program}` is told to keep no copies is not known; those beside the file are removed");
         house.ui.note(&note);
-    }
-    for name in KEY_VARIABLES {
-        command.env_remove(name);
     }
     command.arg(file);
     (program.to_owned(), command)

@@ -1,6 +1,7 @@
 //! `exec`: a command with the fields in its environment.
 
 use std::ffi::OsString;
+use std::process::Stdio;
 
 use clap::Args;
 
@@ -39,7 +40,12 @@ pub(crate) fn run(args: &ExecArgs, house: &House) -> (Problem, u8) {
     let Some((program, rest)) = args.command.split_first() else {
         return (Problem::new(Kind::Usage, "no-command", "there is no command to run"), BEFORE);
     };
-    let error = child::become_child(child::command(program, rest, &pairs));
+    let mut command = child::command(program, rest, &pairs);
+    if house.passphrase_came_on_stdin() {
+        // A file that was handed over could be read again.
+        command.stdin(Stdio::null());
+    }
+    let error = child::become_child(command);
     let problem = Problem::new(Kind::Usage, "not-started", format!("cannot run `{}`", program.to_string_lossy()))
         .seen(error.to_string())
         .hint("the command comes after `--`, found on PATH or given as a path");
@@ -58,13 +64,7 @@ pub(crate) fn gather(
     let mut events = Vec::new();
     for name in names {
         let event = Event::done(command, Deed::Read, Some(name));
-        let entry = match house.in_stores(|store| store.load(name)) {
-            Ok(entry) => entry,
-            Err(problem) => {
-                house.log(&[event.ended(&problem.code)]);
-                return Err(problem);
-            }
-        };
+        let entry = house.or_told(&event, house.value_in_stores(|store| store.load(name)))?;
         events.push(event.of(entry.credential.fields.keys().map(String::as_str)));
         // A credential outlives its provider file: then its fields have their own names.
         let loaded = house.catalog()?.get(name.provider()).ok();

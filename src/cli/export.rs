@@ -13,7 +13,7 @@ use super::house::House;
 use super::report::{Report, Reported};
 use crate::credential::CredentialName;
 use crate::deliver::format;
-use crate::paths::replace_own;
+use crate::paths::{create_own, replace_own};
 use crate::problem::{Kind, Problem};
 use crate::ui::{Ui, counted};
 
@@ -54,17 +54,38 @@ enum Exported {
 
 /// Reads the credentials, and writes them out.
 pub(crate) fn run(args: &ExportArgs, house: &House) -> Reported {
-    let free = |path: &PathBuf| args.force || !path.try_exists().unwrap_or(true);
-    if let Some(path) = args.output.as_ref().filter(|path| !free(path)) {
-        return Err(Problem::new(Kind::Usage, "file-exists", format!("{} exists already", path.display()))
-            .hint("`--force` replaces it"));
+    if let Some(path) = &args.output {
+        may_be_written(path, args.force)?;
     }
     let pairs = gather("export", &args.names, house)?;
     let text = format::write(args.format, &secret_name(args)?, &pairs)?;
     let Some(path) = &args.output else { return Ok(Box::new(Exported::Text(text))) };
-    replace_own(path, text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+    let put = if args.force { replace_own } else { create_own };
+    put(path, text.as_bytes()).map_err(|error| match error.kind() {
+        // It came meanwhile.
+        io::ErrorKind::AlreadyExists if !args.force => exists(path),
+        _ => unwritable(path, &error),
+    })?;
     let variables = pairs.into_iter().map(|pair| pair.name).collect();
     Ok(Box::new(Exported::File { path: path.clone(), variables }))
+}
+
+/// Fails when there is something of that name already; with `force`, when it is more than a plain file.
+fn may_be_written(path: &Path, force: bool) -> Result<(), Problem> {
+    // A link that leads nowhere is something, too.
+    match path.symlink_metadata() {
+        Ok(about) if force && !about.is_file() => {
+            Err(Problem::new(Kind::Usage, "not-a-file", format!("{} is not a plain file", path.display()))
+                .hint("a link, a folder, a pipe or a device is not replaced: name a file"))
+        }
+        Ok(_) if !force => Err(exists(path)),
+        _ => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Problem {
+    Problem::new(Kind::Usage, "file-exists", format!("{} exists already", path.display()))
+        .hint("`--force` replaces a plain file")
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Problem {

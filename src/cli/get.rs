@@ -10,7 +10,7 @@ use super::house::House;
 use super::report::{Report, Reported};
 use crate::audit::{Deed, Event};
 use crate::credential::CredentialName;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
 
 /// Print one value of a stored credential
@@ -73,9 +73,11 @@ pub(crate) fn run(args: &GetArgs, house: &House) -> Reported {
     // Looked for first: without a clipboard nothing is read.
     let clipboard = args.clip.map(|seconds| Ok::<_, Problem>((Clipboard::find(&house.env)?, seconds))).transpose()?;
     let command = if clipboard.is_some() { "get --clip" } else { "get" };
-    let event = Event::done(command, Deed::Read, Some(&args.name)).of([args.field.as_str()]);
-    let get = || house.in_stores(|store| store.get(&args.name, &args.field));
-    let value = house.reading(event, get, |_| vec![args.field.clone()])?;
+    let value = house.value_in_stores(|store| store.get(&args.name, &args.field));
+    // A word that is no field may be anything, such as a secret in the wrong place: it is not written down.
+    let is_field = !matches!(&value, Err(problem) if problem.kind == Kind::NotFound);
+    let event = Event::done(command, Deed::Read, Some(&args.name)).of(is_field.then_some(args.field.as_str()));
+    let value = house.doing(event, || value)?;
     if let Some((clipboard, seconds)) = clipboard {
         // To the clipboard: the operator asked for it.
         clipboard.put(value.expose(), seconds)?;

@@ -71,7 +71,7 @@ pub(crate) struct Global {
     )]
     pub(crate) providers: Option<PathBuf>,
 
-    /// The file with the age identity that opens the vault
+    /// The file with the age identity that opens the vault; `age -p` may have encrypted it
     #[arg(
         long,
         global = true,
@@ -82,7 +82,7 @@ pub(crate) struct Global {
     )]
     pub(crate) identity: Option<PathBuf>,
 
-    /// A file with the vault's passphrase
+    /// A file with the passphrase of the vault, or of the identity
     #[arg(
         long,
         global = true,
@@ -93,7 +93,7 @@ pub(crate) struct Global {
     )]
     pub(crate) passphrase_file: Option<PathBuf>,
 
-    /// An open file descriptor with the vault's passphrase
+    /// An open file descriptor with that passphrase
     #[arg(
         long,
         global = true,

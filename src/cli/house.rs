@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ use crate::secret::Secret;
 use crate::settings::{Config, Origin};
 use crate::setup::Progress;
 use crate::setup::source;
+use crate::store::file;
 use crate::store::items::Items;
 use crate::store::keyring::{self, KeyringStore, SystemItems};
-use crate::store::vault::{self, FirstSlot, Keys, Vault, Watch};
+use crate::store::vault::{self, FirstSlot, Keys, Unsealed, Vault, Watch};
 use crate::store::{Store, StoreError, StoreKind, Summary};
 use crate::ui::ask::{Answer, Ask as _, Question, TerminalAsk};
 use crate::ui::{Manner, Ui};
@@ -128,19 +129,24 @@ impl House {
         is_on.then(|| Log::in_folder(&self.places.audit))
     }
 
-    /// Puts deeds on the audit log. That it cannot be written stops nobody: it is said from `-v` on, and by `doctor`.
+    /// Puts deeds on the audit log. That it cannot be written stops nobody: of a change it is said, of what was only read
+    /// from `-v` on, and by `doctor`.
     pub(crate) fn log(&self, events: &[Event]) {
         if let Some(log) = self.audit()
             && let Err(error) = log.append(events, self.clock.now())
         {
-            self.ui.detail(1, &format!("note: the audit log was not written: {error}"));
+            let note = format!("note: the audit log was not written: {error}");
+            if events.iter().any(|event| event.deed.is_change()) {
+                self.ui.note(&note);
+            } else {
+                self.ui.detail(1, &note);
+            }
         }
     }
 
     /// Does what changes something, and puts it on the audit log, however it ends.
     pub(crate) fn doing<T>(&self, event: Event, work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
-        let fields = event.fields.clone();
-        self.reading(event, work, |_| fields)
+        self.telling(event, work, |event, _| event)
     }
 
     /// Does what hands out values, and puts it on the audit log, however it ends.
@@ -150,12 +156,28 @@ impl House {
         work: impl FnOnce() -> Result<T, Problem>,
         fields: impl FnOnce(&T) -> Vec<String>,
     ) -> Result<T, Problem> {
-        let result = work();
-        self.log(&[match &result {
-            Ok(read) => Event { fields: fields(read), ..event },
-            Err(problem) => event.ended(problem.code.clone()),
-        }]);
-        result
+        self.telling(event, work, |event, read| Event { fields: fields(read), ..event })
+    }
+
+    /// Does something and puts it on the audit log, however it ends; `with` adds what is known of it only then.
+    pub(crate) fn telling<T>(
+        &self,
+        event: Event,
+        work: impl FnOnce() -> Result<T, Problem>,
+        with: impl FnOnce(Event, &T) -> Event,
+    ) -> Result<T, Problem> {
+        let result = self.or_told(&event, work())?;
+        self.log(&[with(event, &result)]);
+        Ok(result)
+    }
+
+    /// Puts it on the audit log when a deed, or what had to be known before it, failed.
+    pub(crate) fn or_told<T, E: Into<Problem>>(&self, event: &Event, result: Result<T, E>) -> Result<T, Problem> {
+        result.map_err(|error| {
+            let problem = error.into();
+            self.log(&[event.clone().ended(problem.code.clone())]);
+            problem
+        })
     }
 
     /// The language in which the services' texts are shown: what was said, else that of the locale (POSIX, Base
@@ -209,7 +231,17 @@ impl House {
         if !self.confirm("Trust it as it is now?", false)? {
             return Err(refused);
         }
-        Ok(self.trust().trust(loaded)?)
+        self.trust_from_now("setup", loaded)
+    }
+
+    /// Lets the checks of a provider file send what is entered.
+    pub(crate) fn trust_from_now(&self, command: &'static str, loaded: &Loaded) -> Result<(), Problem> {
+        if self.trust().is_trusted(loaded)? {
+            return Ok(());
+        }
+        let detail = format!("{} {}: {}", loaded.provider.id(), loaded.rev, hosts(loaded).join(", "));
+        let event = Event::done(command, Deed::Trusted, None).detail(detail);
+        self.doing(event, || Ok(self.trust().trust(loaded)?))
     }
 
     /// The vault's file.
@@ -233,6 +265,10 @@ impl House {
     pub(crate) fn vault(&self) -> Result<&Vault, Problem> {
         if let Some(vault) = self.vault.get() {
             return Ok(vault);
+        }
+        // What was seen of the vault is in a folder within, which judges itself: whoever may write here puts another there.
+        for folder in [&self.places.audit, &self.places.backups] {
+            file::judge_folder(folder)?;
         }
         let keys = self.keys()?;
         Ok(self.vault.get_or_init(|| self.vault_with(keys)))
@@ -273,6 +309,7 @@ impl House {
             keyring: Some(self.items() as Arc<dyn Items>),
             usual_identity_file: Some(self.places.identity.clone()),
             usual_ssh_keys: self.places.ssh_keys.clone(),
+            unsealed: Unsealed::default(),
             ask: self.ui.may_ask().then(|| self.ask_passphrase()),
         })
     }
@@ -297,7 +334,7 @@ impl House {
                 .hint("such as `--passphrase-fd 3` with `3< FILE` behind the command")
         })?;
         if self.handed_over.get().is_none() {
-            let passphrase = source::read_file(Path::new(&format!("/dev/fd/{number}"))).map_err(|why| {
+            let passphrase = source::read_descriptor(number).map_err(|why| {
                 Problem::new(
                     Kind::Usage,
                     "passphrase-fd",
@@ -309,6 +346,11 @@ impl House {
             let _ = self.handed_over.set(passphrase);
         }
         Ok(self.handed_over.get().cloned())
+    }
+
+    /// Whether stdin is what `--passphrase-fd` names.
+    pub(crate) fn passphrase_came_on_stdin(&self) -> bool {
+        self.global.passphrase_fd.as_ref().is_some_and(|number| number.parse() == Ok(0_u32))
     }
 
     /// The problem, and when it is that the vault is damaged, the newest good backup.
@@ -368,6 +410,20 @@ impl House {
     /// Does `work` in the first store that has the credential. Only "not found" goes on to the next store: a store
     /// that cannot be opened is never passed over.
     pub(crate) fn in_stores<T>(&self, work: impl Fn(&dyn Store) -> Result<T, StoreError>) -> Result<T, Problem> {
+        self.in_stores_as(work, false)
+    }
+
+    /// As [`House::in_stores`], for values: where a vault does not have the credential, that has to be vouched for
+    /// before the value of another store is taken. Who may write the file could have taken the entry out.
+    pub(crate) fn value_in_stores<T>(&self, work: impl Fn(&dyn Store) -> Result<T, StoreError>) -> Result<T, Problem> {
+        self.in_stores_as(work, true)
+    }
+
+    fn in_stores_as<T>(
+        &self,
+        work: impl Fn(&dyn Store) -> Result<T, StoreError>,
+        is_vouched: bool,
+    ) -> Result<T, Problem> {
         let mut first: Option<StoreError> = None;
         for store in self.stores()? {
             match work(store) {
@@ -378,7 +434,12 @@ impl House {
                         first = Some(missing);
                     }
                 }
-                other => return other.map_err(Problem::from),
+                other => {
+                    if other.is_ok() && is_vouched && first.is_some() && store.kind() != StoreKind::Vault {
+                        self.opens(StoreKind::Vault)?;
+                    }
+                    return other.map_err(Problem::from);
+                }
             }
         }
         Err(first.map_or_else(|| Problem::new(Kind::Bug, "no-store", "there is no store to look in"), Problem::from))
@@ -411,18 +472,18 @@ impl House {
             StoreKind::Keyring if self.decided.get() == Some(&kind) => {}
             StoreKind::Keyring => self.items().open()?,
             StoreKind::Vault if self.vault()?.exists()? => drop(self.vault()?.unlock()?),
-            StoreKind::Vault => {}
+            StoreKind::Vault => self.vault()?.guard_gone()?,
         }
         Ok(())
     }
 
-    /// A store that can be written to: a vault that does not exist yet is made.
-    pub(crate) fn open_for_saving(&self, kind: StoreKind) -> Result<&dyn Store, Problem> {
+    /// A store that `command` can write to: a vault that does not exist yet is made.
+    pub(crate) fn open_for_saving(&self, kind: StoreKind, command: &'static str) -> Result<&dyn Store, Problem> {
         self.opens(kind)?;
         if kind == StoreKind::Vault && !self.vault()?.exists()? {
             let identity = self.global.identity.clone().unwrap_or_else(|| self.places.identity.clone());
             let make = || Ok(self.vault()?.init(FirstSlot::Identity(identity), "first")?);
-            let made = self.doing(Event::done("setup", Deed::VaultMade, None), make)?;
+            let made = self.doing(Event::done(command, Deed::VaultMade, None), make)?;
             self.ui.note(&format!("Made the vault {}.", made.file.display()));
             self.ui.note(&format!("  {}", how_it_opens(&made)));
         }

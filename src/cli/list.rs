@@ -10,9 +10,11 @@ use super::expiry;
 use super::house::House;
 use super::report::{Report, Reported};
 use super::show::verdict_dress;
+use crate::credential::CredentialName;
 use crate::problem::Kind;
-use crate::store::{End, StoreKind, Summary};
+use crate::store::{Brief, End, StoreKind};
 use crate::ui::{Ui, table};
+use crate::verdict::Verdict;
 
 /// List what is stored: verdict, age, account, expiry
 ///
@@ -33,27 +35,37 @@ pub(crate) struct ListArgs {
 }
 
 struct Listed {
-    rows: Vec<(StoreKind, Summary)>,
+    rows: Vec<(StoreKind, Brief)>,
+    /// All that is known of them, for programs.
+    credentials: Vec<Value>,
     now: DateTime<Utc>,
     /// The span of `--expiring`.
     expiring: Option<TimeDelta>,
 }
 
-/// Reads the summaries.
-pub(crate) fn run(args: &ListArgs, house: &House) -> Reported {
-    let mut rows = Vec::new();
-    for store in house.stores()? {
-        rows.extend(store.list()?.into_iter().map(|summary| (store.kind(), summary)));
-    }
-    if let Some(provider) = &args.provider {
-        rows.retain(|(_, summary)| summary.name.provider() == provider);
-    }
+/// Reads what is stored: for people as much as a line has room for.
+pub(crate) fn run(args: &ListArgs, house: &House, is_json: bool) -> Reported {
     let now = house.clock.now();
-    if let Some(span) = args.expiring {
-        rows.retain(|(_, summary)| expiry::is_due(summary.end(), now, span));
+    let is_wanted = |name: &CredentialName, end: Option<End>| {
+        args.provider.as_ref().is_none_or(|provider| name.provider() == provider)
+            && args.expiring.is_none_or(|span| expiry::is_due(end, now, span))
+    };
+    let (mut rows, mut summaries) = (Vec::new(), Vec::new());
+    for store in house.stores()? {
+        let kind = store.kind();
+        if is_json {
+            summaries.extend(store.list()?.into_iter().map(|summary| (kind, summary)));
+        } else {
+            rows.extend(store.briefs()?.into_iter().map(|brief| (kind, brief)));
+        }
     }
+    rows.retain(|(_, brief)| is_wanted(&brief.name, brief.end));
     rows.sort_by(|a, b| a.1.name.cmp(&b.1.name));
-    Ok(Box::new(Listed { rows, now, expiring: args.expiring }))
+    summaries.retain(|(_, summary)| is_wanted(&summary.name, summary.end()));
+    summaries.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+    let credentials = summaries.iter().map(|(store, summary)| super::show::summary_json(*store, summary)).collect();
+    rows.extend(summaries.into_iter().map(|(store, summary)| (store, summary.into())));
+    Ok(Box::new(Listed { rows, credentials, now, expiring: args.expiring }))
 }
 
 impl Report for Listed {
@@ -64,15 +76,14 @@ impl Report for Listed {
         let rows: Vec<Vec<Cow<'_, str>>> = self
             .rows
             .iter()
-            .map(|(store, summary)| {
-                let record = summary.record.as_ref();
+            .map(|(store, brief)| {
                 vec![
-                    summary.name.to_string().into(),
-                    record.map_or("unchecked", |record| record.verdict.word()).into(),
-                    record.map_or("-".into(), |record| age(record.checked_at, self.now).into()),
-                    record.and_then(|record| record.account.as_deref()).unwrap_or("-").into(),
-                    summary.end().map_or("-".into(), |end| self.day(end).into()),
-                    summary.end().map_or("-", |end| end.by.word()).into(),
+                    brief.name.to_string().into(),
+                    brief.verdict.map_or("unchecked", Verdict::word).into(),
+                    brief.checked_at.map_or("-".into(), |then| age(then, self.now).into()),
+                    brief.account.as_deref().unwrap_or("-").into(),
+                    brief.end.map_or("-".into(), |end| self.day(end).into()),
+                    brief.end.map_or("-", |end| end.by.word()).into(),
                     store.word().into(),
                 ]
             })
@@ -88,9 +99,7 @@ impl Report for Listed {
     }
 
     fn json(&self) -> Value {
-        let credentials: Vec<Value> =
-            self.rows.iter().map(|(store, summary)| super::show::summary_json(*store, summary)).collect();
-        json!({ "schema": "keyward.list/1", "credentials": credentials })
+        json!({ "schema": "keyward.list/1", "credentials": self.credentials })
     }
 
     fn notes(&self, _: &Ui) -> Vec<String> {
@@ -128,11 +137,11 @@ fn telling<'a, 'r>(head: &[&'a str], rows: &'r [Vec<Cow<'_, str>>]) -> (Vec<&'a 
 }
 
 /// Colours the verdict words where they stand, so that columns keep their width.
-fn dress(ui: &Ui, text: String, rows: &[(StoreKind, Summary)]) -> String {
+fn dress(ui: &Ui, text: String, rows: &[(StoreKind, Brief)]) -> String {
     if !ui.has_color() {
         return text;
     }
-    let mut words = rows.iter().map(|(_, summary)| summary.record.as_ref().map(|record| record.verdict));
+    let mut words = rows.iter().map(|(_, brief)| brief.verdict);
     let mut out = String::new();
     for (index, line) in text.lines().enumerate() {
         // A row begins with its name; what was wrapped begins with blanks.

@@ -17,6 +17,7 @@ mod export;
 mod get;
 pub mod global;
 mod house;
+mod import;
 mod list;
 mod look;
 mod man;
@@ -37,7 +38,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::env::{Env, means_no};
 use crate::problem::{Kind, Problem};
 use crate::ui::page::hang;
-use crate::ui::{Dress, Manner, Ui};
+use crate::ui::{Dress, Manner, Ui, json_line};
 use house::House;
 use look::Look;
 use report::{Report, Reported};
@@ -100,6 +101,7 @@ enum Command {
     Move(move_to::MoveArgs),
     Exec(exec::ExecArgs),
     Export(export::ExportArgs),
+    Import(import::ImportArgs),
     #[command(subcommand)]
     Vault(vault::VaultCommand),
     #[command(subcommand)]
@@ -188,9 +190,10 @@ fn dispatch(command: &Command, house: &House, json: bool) -> ExitCode {
         Command::Provider(command) => provider::run(command, house),
         Command::Setup(args) => setup::run(args, house),
         Command::Check(args) => check::run(args, house),
-        Command::List(args) => list::run(args, house),
+        Command::List(args) => list::run(args, house, json),
         Command::Show(args) => show::run(args, house),
         Command::Export(args) => export::run(args, house),
+        Command::Import(args) => import::run(args, house),
         Command::Get(args) => get::run(args, house),
         Command::Edit(args) => edit::run(args, house),
         Command::Remove(args) => remove::run(args, house),
@@ -214,7 +217,7 @@ fn conclude(ui: &Ui, json: bool, reported: Reported) -> ExitCode {
 }
 
 fn show_report(ui: &Ui, json: bool, report: &dyn Report) -> ExitCode {
-    let text = if json { format!("{}\n", report.json()) } else { report.text(ui) };
+    let text = if json { json_line(&report.json()) + "\n" } else { report.text(ui) };
     if let Err(error) = ui.data(&text) {
         // The reader had enough: that is no failure.
         if error.kind() != std::io::ErrorKind::BrokenPipe {
@@ -239,7 +242,7 @@ fn fail(ui: &Ui, json: bool, problem: &Problem, code: u8) -> ExitCode {
     if json {
         let mut view = problem.to_json();
         view["error"]["exit"] = code.into();
-        ui.always(&view.to_string());
+        ui.always(&json_line(&view));
     } else {
         ui.always(error_text(ui, problem).trim_end());
     }

@@ -68,7 +68,7 @@ fn carry(args: &MoveArgs, house: &House) -> Reported {
         }
         other => other?,
     };
-    let to = house.open_for_saving(args.to)?;
+    let to = house.open_for_saving(args.to, "move")?;
     let found = match to.load(&args.name) {
         // What a move that was cut short left behind.
         Ok(there) if there.credential == entry.credential => Found::Both,
@@ -97,6 +97,14 @@ fn carry(args: &MoveArgs, house: &House) -> Reported {
             "copy-differs",
             "the copy differs from the original; the original was kept",
         ));
+    }
+    // Whoever rotated it meanwhile has put the new value there.
+    if from.load(&args.name)?.credential != entry.credential {
+        if found == Found::Original {
+            to.remove(&args.name)?;
+        }
+        let what = format!("{} was changed in the {} meanwhile; it stays there", args.name, from_kind.word());
+        return Err(Problem::new(Kind::Conflict, "store-conflict", what).hint("move it again"));
     }
     from.remove(&args.name)?;
     Ok(Box::new(moved(found, 0)))

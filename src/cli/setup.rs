@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ use crate::audit::{Deed, Event};
 use crate::check::{self, Door, Options};
 use crate::credential::format::Answers;
 use crate::credential::{Credential, CredentialName};
+use crate::deliver::Pair;
 use crate::problem::{Kind, Problem, nearest};
 use crate::provider::catalog::Loaded;
 use crate::provider::{Effects, Provider, Status};
@@ -83,9 +85,12 @@ pub(crate) struct SetupArgs {
     /// A value that was entered already: the field, and what it is.
     #[arg(skip)]
     entered: Option<(String, Secret)>,
+    /// What stands in the place of the environment.
+    #[arg(skip)]
+    imported: Option<Rc<[Pair]>>,
 }
 
-/// How it is proven and when it is saved; shared with `edit`.
+/// How it is proven and when it is saved; shared with `edit` and `import`.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Saving {
     /// Do not ask the service
@@ -106,19 +111,40 @@ pub(crate) struct Saving {
 impl SetupArgs {
     /// `--only FIELD`, of which the value was entered already.
     pub(crate) fn edited(name: CredentialName, field: String, value: Secret, saving: Saving) -> Self {
+        Self { only: vec![field.clone()], entered: Some((field, value)), ..Self::bare(name, saving, "edit") }
+    }
+
+    /// `--from-env`, of variables that were read from a file. Nothing is asked for.
+    pub(crate) fn imported(name: CredentialName, vars: Vec<String>, variables: Rc<[Pair]>, saving: Saving) -> Self {
+        Self { vars, from_env: true, imported: Some(variables), ..Self::bare(name, saving, "import") }
+    }
+
+    fn bare(name: CredentialName, saving: Saving, command: &'static str) -> Self {
         Self {
             name,
             fields: Vec::new(),
             fields_from: None,
             from_env: false,
             vars: Vec::new(),
-            only: vec![field.clone()],
+            only: Vec::new(),
             persona: None,
             expires: None,
             saving,
-            command: "edit",
-            entered: Some((field, value)),
+            command,
+            entered: None,
+            imported: None,
         }
+    }
+
+    fn may_ask(&self, house: &House) -> bool {
+        self.imported.is_none() && house.ui.may_ask()
+    }
+}
+
+impl Saving {
+    /// Refuses what cannot be followed, before anything is read.
+    pub(crate) fn validate(&self, house: &House) -> Result<(), Problem> {
+        self.asking.validate(house)
     }
 }
 
@@ -174,9 +200,13 @@ pub(crate) fn run(args: &SetupArgs, house: &House) -> Reported {
         return Ok(Box::new(dated));
     }
     let loaded = house.catalog()?.get(args.name.provider())?;
-    args.saving.asking.validate(house)?;
+    args.saving.validate(house)?;
     refuse_retired(&loaded.provider)?;
-    house.trust_or_ask(&loaded)?;
+    if args.may_ask(house) {
+        house.trust_or_ask(&loaded)?;
+    } else {
+        house.trusted(&loaded)?;
+    }
     let stored = house.stored(&args.name)?;
     let walked = own_part(args, &loaded)?;
     let given = gather(args, house, &walked.provider, stored.is_some())?;
@@ -189,7 +219,7 @@ pub(crate) fn run(args: &SetupArgs, house: &House) -> Reported {
     }
     house.ui.detail(1, &format!("provider file {}", loaded.rev));
     let mut record = prove(args, house, &loaded.provider, &checked.credential, None)?;
-    while record.verdict == Verdict::Rejected && house.ui.may_ask() && !args.saving.force {
+    while record.verdict == Verdict::Rejected && args.may_ask(house) && !args.saving.force {
         let refused_at = Some(Instant::now());
         house.ui.note(&format!("\n{}", checking::told(&record, 2, Look::of_stderr(&house.ui))));
         if !house.confirm("Enter it again?", true)? {
@@ -204,7 +234,7 @@ pub(crate) fn run(args: &SetupArgs, house: &House) -> Reported {
     let field = telling_field(&checked.credential);
     let kind = house.decide_store()?;
     let Decision { saved, is_told } = may_save(args, house, stored.as_ref(), &record)?;
-    let store = if saved { house.open_for_saving(kind)? } else { house.open(kind)? };
+    let store = if saved { house.open_for_saving(kind, args.command)? } else { house.open(kind)? };
     let mut notes: Vec<String> =
         checked.remarks.iter().map(|remark| format!("note: {}: {}", remark.label, remark.text)).collect();
     let mut end = None;
@@ -289,7 +319,11 @@ fn gather(args: &SetupArgs, house: &House, provider: &Provider, is_stored: bool)
         from_env: args.from_env,
         var: args.vars.clone(),
     };
-    let look_up = |name: &str| house.env.get_os(name).map(OsStr::to_os_string);
+    let look_up = |name: &str| match &args.imported {
+        // As if it were in the environment.
+        Some(variables) => variables.iter().find(|pair| pair.name == name).map(|pair| pair.value.expose().into()),
+        None => house.env.get_os(name).map(OsStr::to_os_string),
+    };
     let mut stdin = io::stdin();
     let stdin_is_terminal = stdin.is_terminal();
     let mut given = setup::gather(provider, &wanted, Outside { env: &look_up, stdin: &mut stdin, stdin_is_terminal })?;
@@ -334,7 +368,7 @@ fn keep_stored(
     given: &mut Given,
     is_kept: &dyn Fn(&str) -> bool,
 ) -> Result<(), Problem> {
-    let entry = house.in_stores(|store| store.load(&args.name))?;
+    let entry = house.value_in_stores(|store| store.load(&args.name))?;
     let stored = Answers::from(&entry.credential);
     for (id, value) in stored.fields {
         if is_kept(&id) && !given.answers.fields.contains_key(&id) {
@@ -350,7 +384,7 @@ fn keep_stored(
 
 /// The values: asked for in a terminal, else only what was given.
 fn enter(args: &SetupArgs, house: &House, loaded: &Loaded, given: Given) -> Result<Walked, Problem> {
-    if !house.ui.may_ask() || args.entered.is_some() {
+    if !args.may_ask(house) || args.entered.is_some() {
         // Everything is complete before a store is decided on or made.
         let checked = setup::collect(&loaded.provider, &args.name, &given)?;
         house.decide_store()?;
@@ -421,7 +455,7 @@ fn prove(
 fn consent(args: &SetupArgs, house: &House, provider: &Provider) -> Result<Effects, Problem> {
     let usual = args.saving.asking.allow.unwrap_or(Effects::IssuesToken).max(Effects::IssuesToken);
     let strongest = provider.check.iter().map(|check| check.effects).max().unwrap_or(Effects::None);
-    if strongest <= usual || !house.ui.may_ask() {
+    if strongest <= usual || !args.may_ask(house) {
         return Ok(usual);
     }
     let question = match strongest {
@@ -453,7 +487,7 @@ fn may_save(args: &SetupArgs, house: &House, stored: Option<&Summary>, record: &
             ));
             untold(true)
         }
-        Verdict::Rejected => Ok(Decision { saved: false, is_told: house.ui.may_ask() }),
+        Verdict::Rejected => Ok(Decision { saved: false, is_told: args.may_ask(house) }),
         Verdict::Malformed => untold(false),
         Verdict::Unchecked if args.saving.no_check && !replaces_good => untold(true),
         Verdict::Inconclusive | Verdict::Unchecked
@@ -461,7 +495,7 @@ fn may_save(args: &SetupArgs, house: &House, stored: Option<&Summary>, record: &
         {
             untold(true)
         }
-        Verdict::Inconclusive | Verdict::Unchecked => asked(house, record, replaces_good),
+        Verdict::Inconclusive | Verdict::Unchecked => asked(args, house, record, replaces_good),
     }
 }
 
@@ -469,8 +503,8 @@ fn replaces_good(stored: Option<&Summary>) -> bool {
     stored.and_then(|summary| summary.record.as_ref()).is_some_and(|last| last.last_good().is_some())
 }
 
-fn asked(house: &House, record: &Record, replaces_good: bool) -> Result<Decision, Problem> {
-    if !house.ui.may_ask() {
+fn asked(args: &SetupArgs, house: &House, record: &Record, replaces_good: bool) -> Result<Decision, Problem> {
+    if !args.may_ask(house) {
         return Ok(Decision { saved: false, is_told: false });
     }
     house.ui.note(&format!("\n{}", checking::told(record, 2, Look::of_stderr(&house.ui))));
@@ -543,7 +577,7 @@ fn set_end(args: &SetupArgs, house: &House, end: Option<DateTime<Utc>>) -> Resul
     if house.stored(&args.name)?.is_none() {
         return Ok(None);
     }
-    let (store, mut entry) = house.in_stores(|store| Ok((store.kind(), store.load(&args.name)?)))?;
+    let (store, mut entry) = house.value_in_stores(|store| Ok((store.kind(), store.load(&args.name)?)))?;
     if let (None, Some(known)) = (entry.life.first(), entry.end()) {
         entry.life.set(known.by, Some(known.at));
     }

@@ -71,9 +71,9 @@ impl Report for Shown {
         let mut rows: Vec<(String, String)> = Vec::new();
         for (name, value) in &self.fields {
             // To stdout: `--reveal` asked for it.
-            rows.push((name.clone(), value.as_ref().map_or_else(|| "••••••••".into(), |value| plain(value.expose()))));
+            rows.push((plain(name), value.as_ref().map_or_else(|| "••••••••".into(), |value| plain(value.expose()))));
         }
-        rows.extend(self.summary.vars.iter().map(|(name, value)| (name.clone(), plain(value))));
+        rows.extend(self.summary.vars.iter().map(|(name, value)| (plain(name), plain(value))));
         let mut text = format!("{}\n", ui.paint(Dress::Bold, &self.summary.name.to_string()));
         text.push_str(&pairs(&rows));
         text.push('\n');

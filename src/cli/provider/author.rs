@@ -308,7 +308,7 @@ struct Trusted {
 /// Puts the file's hash on the trust list.
 pub(crate) fn trust(args: &TrustArgs, house: &House) -> Reported {
     let loaded = house.catalog()?.get(&args.id)?;
-    house.trust().trust(&loaded)?;
+    house.trust_from_now("provider trust", &loaded)?;
     Ok(Box::new(Trusted { hosts: hosts(&loaded), id: args.id.clone(), rev: loaded.rev }))
 }
 

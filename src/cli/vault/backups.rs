@@ -34,7 +34,8 @@ enum BackupsCommand {
 /// Put a backup back in the vault's place
 ///
 /// All its seals are checked first. It gets a new epoch, and what it replaces becomes a backup too; a damaged file is
-/// kept beside the vault.
+/// kept beside the vault. Credentials come back, and nobody else with them: what opens the vault stays as it is now, and
+/// where the file cannot tell that any more, only what this machine has seen opens it.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  keyward vault backups restore 41\n  keyward vault backups restore 41-2 --yes")]
 struct RestoreArgs {
@@ -64,12 +65,18 @@ pub(super) fn run(args: &BackupsArgs, house: &House) -> Reported {
 }
 
 fn restore(args: &RestoreArgs, house: &House) -> Reported {
-    let question = format!("Replace the vault by its backup {}?", args.name);
-    if !args.yes && house.ui.may_ask() && !house.confirm(&question, false)? {
-        return Err(super::nothing_changed());
+    if !args.yes && house.ui.may_ask() {
+        house.vault()?.slots_of_backup(&args.name)?.lines().iter().for_each(|line| house.ui.always(line));
+        if !house.confirm(&format!("Replace the vault by its backup {}?", args.name), false)? {
+            return Err(super::nothing_changed());
+        }
     }
-    let event = Event::done("vault backups restore", Deed::Restored, None).detail(&args.name);
-    Ok(Box::new(PutBack(house.doing(event, || Ok(house.vault()?.restore(&args.name)?))?)))
+    let event = Event::done("vault backups restore", Deed::Restored, None);
+    // A word that is no epoch may be anything, such as a secret in the wrong place: it is not written down.
+    let is_epoch = args.name.chars().all(|c| c.is_ascii_digit() || c == '-');
+    let event = if is_epoch { event.detail(format!("backup {}", args.name)) } else { event };
+    let told = |event: Event, done: &Restored| event.detail(format!("backup {} as epoch {}", done.backup, done.epoch));
+    Ok(Box::new(PutBack(house.telling(event, || Ok(house.vault()?.restore(&args.name)?), told)?)))
 }
 
 impl Report for Listed {
@@ -115,6 +122,7 @@ impl Report for PutBack {
     }
     fn notes(&self, _: &Ui) -> Vec<String> {
         let kept = self.0.damaged_file.iter();
-        kept.map(|file| format!("note: the damaged file is kept as {}", file.display())).collect()
+        let kept = kept.map(|file| format!("note: the damaged file is kept as {}", file.display()));
+        kept.chain(self.0.slots.lines().into_iter().map(|line| format!("note: {line}"))).collect()
     }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::audit::{Deed, Event};
 use crate::cli::house::House;
 use crate::cli::report::{Report, Reported};
+use crate::env;
 use crate::paths::replace_own;
 use crate::problem::{Kind, Problem};
 use crate::store::vault::{Merged, Outline};
@@ -20,7 +20,8 @@ use crate::ui::Ui;
 ///
 /// Every seal of the three files is checked first. What one side changed is taken, and the result, with a new epoch and
 /// a new seal, takes the place of OURS. Ends with 1 when both sides changed the same field, as git expects it: then
-/// OURS is as it was. `keyward vault git-setup` makes git call this.
+/// OURS is as it was. A side that is older than what both come from, and one that somebody opens whom this machine has
+/// not seen, is refused with 9. `keyward vault git-setup` makes git call this.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  keyward vault merge base.toml ours.toml theirs.toml\n  git config merge.keyward.driver 'keyward vault merge %O %A %B'"
@@ -32,6 +33,9 @@ pub(crate) struct MergeArgs {
     ours: PathBuf,
     /// Their side (%B)
     theirs: PathBuf,
+    /// Join what opens a side even when this machine has not seen it; `keyward vault ack` still has to accept the result
+    #[arg(long)]
+    accept_slots: bool,
 }
 
 /// Show what a vault's file says, or how two differ, without any value
@@ -50,8 +54,8 @@ pub(crate) struct DiffArgs {
 /// Make git merge and show the vault by its credentials
 ///
 /// For the repository that the vault lies in: a line in .gitattributes, which goes with the repository, and the merge
-/// driver and the text conversion in its config, which everybody sets up for themselves. Locks and temporary files are
-/// excluded. Doing it again changes nothing.
+/// driver and the text conversion in its config, which everybody sets up for themselves. Locks, temporary files and what
+/// a repair leaves are excluded. Doing it again changes nothing.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  keyward vault git-setup --vault ~/infra/vault.toml")]
 pub(crate) struct GitSetupArgs {}
@@ -71,7 +75,12 @@ struct SetUp {
 /// Joins two branches.
 pub(super) fn merge(args: &MergeArgs, house: &House) -> Reported {
     let event = Event::done("vault merge", Deed::Restored, None);
-    Ok(Box::new(Joined(house.doing(event, || Ok(house.vault()?.merge(&args.base, &args.ours, &args.theirs)?))?)))
+    let merge = || Ok(house.vault()?.merge(&args.base, &args.ours, &args.theirs, args.accept_slots)?);
+    let told = |event: Event, done: &Merged| match done.epoch {
+        Some(epoch) => event.detail(format!("epoch {epoch}, {} taken", done.taken.len())),
+        None => event.ended("conflict"),
+    };
+    Ok(Box::new(Joined(house.telling(event, merge, told)?)))
 }
 
 /// Shows one file, or compares two.
@@ -107,8 +116,10 @@ pub(super) fn set_up(house: &House) -> Reported {
     let (folder, name) = within.rsplit_once('/').map_or(("", within), |(folder, name)| (folder, name));
     let beside = |name: String| pattern(&if folder.is_empty() { name } else { format!("{folder}/{name}") });
     set_up.line(&exclude, "info/exclude", &beside(format!("{name}.lock")))?;
-    // The mark for any name stands outside of what is escaped.
-    set_up.line(&exclude, "info/exclude", &beside(format!(".{name}.\u{0}.kw-tmp")).replace('\u{0}', "*"))?;
+    for any in [format!(".{name}.\u{0}.kw-tmp"), format!("{name}.damaged\u{0}"), format!("{name}.repaired\u{0}")] {
+        // The mark for any name stands outside of what is escaped.
+        set_up.line(&exclude, "info/exclude", &beside(any).replace('\u{0}', "*"))?;
+    }
     Ok(Box::new(set_up))
 }
 
@@ -165,7 +176,7 @@ impl SetUp {
 
 /// What git answers, without its line end.
 fn git(folder: &Path, args: &[&str]) -> Result<String, Problem> {
-    let mut command = Command::new("git");
+    let mut command = env::program("git");
     // A hook's own variables name another repository.
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         command.env_remove(name);

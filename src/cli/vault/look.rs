@@ -36,9 +36,15 @@ impl Report for Look {
         rows.extend(status.slots.iter().map(|slot| {
             (
                 "slot".to_owned(),
-                format!("{} \"{}\", added {}\n{}", slot.kind.word(), slot.label, time(slot.added), slot.detail)
-                    .trim_end()
-                    .to_owned(),
+                format!(
+                    "{} \"{}\", added {}\n{}",
+                    slot.kind.word(),
+                    slot.label.escape_debug(),
+                    time(slot.added),
+                    slot.detail.escape_debug()
+                )
+                .trim_end()
+                .to_owned(),
             )
         }));
         pairs(&rows)

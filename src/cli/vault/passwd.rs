@@ -39,15 +39,17 @@ struct Set {
 
 /// Sets it, after the vault has opened.
 pub(super) fn run(args: &PasswdArgs, house: &House) -> Reported {
+    let event = Event::done("vault passwd", Deed::SlotChanged, None);
     // Nobody shall think of a passphrase in vain.
-    house.vault()?.unlock()?;
+    house.or_told(&event, house.vault()?.unlock())?;
     let passphrase = match &args.new_passphrase_file {
         Some(file) => from_file(file)?,
         None => of_a_person(house, "--new-passphrase-file FILE")?,
     };
     let vault = house.vault()?;
     let set = || Ok(vault.set_passphrase(passphrase, PassphraseCost::default(), args.label.as_deref())?);
-    let (slot, replaced) = house.doing(Event::done("vault passwd", Deed::SlotChanged, None), set)?;
+    let told = |event: Event, (slot, _): &(SlotStatus, bool)| event.detail(&slot.label);
+    let (slot, replaced) = house.telling(event, set, told)?;
     Ok(Box::new(Set { slot, replaced }))
 }
 

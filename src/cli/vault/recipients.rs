@@ -118,13 +118,18 @@ fn add(args: &AddArgs, house: &House) -> Reported {
 }
 
 fn not_a_recipient(text: &str, why: &str) -> Problem {
-    // A key that was typed by mistake is not repeated.
-    let is_key = text.to_ascii_uppercase().contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY");
     let problem = Problem::new(Kind::Usage, "not-a-recipient", why);
-    if is_key {
-        return problem.hint("that is the secret half: `age-keygen -y FILE` tells the public one");
+    if is_secret_half(text) {
+        return problem.hint(SECRET_HALF);
     }
     problem.hint("an ssh public key has blanks: quote it, or say @FILE")
+}
+
+const SECRET_HALF: &str = "that is the secret half: `age-keygen -y FILE` tells the public one";
+
+/// A key that was typed by mistake is not repeated.
+fn is_secret_half(text: &str) -> bool {
+    text.to_ascii_uppercase().contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY")
 }
 
 /// The recipients in a file: lines that are not empty and no comments.
@@ -156,16 +161,23 @@ fn label_of(recipient: &str) -> String {
 }
 
 fn remove(args: &RemoveArgs, house: &House) -> Reported {
+    if args.slots.iter().any(|slot| is_secret_half(slot)) {
+        return Err(Problem::new(Kind::Usage, "not-a-slot", "a secret key is not the name of a slot").hint(SECRET_HALF));
+    }
     if !args.yes && house.ui.may_ask() {
         let question = format!("Shut out {}, with a new data key for everybody else?", args.slots.join(", "));
         if !house.confirm(&question, false)? {
             return Err(Problem::new(Kind::Interrupted, "not-confirmed", "nothing was changed"));
         }
     }
+    let event = Event::done("vault recipients remove", Deed::SlotRemoved, None);
     // Before the change: what fails after it would say that nothing was changed.
-    let summaries = house.vault()?.list()?;
-    let event = Event::done("vault recipients remove", Deed::SlotRemoved, None).detail(args.slots.join(", "));
-    let rekeyed = house.doing(event, || Ok(house.vault()?.remove_slots(&args.slots)?))?;
+    let summaries = house.or_told(&event, house.vault()?.list())?;
+    let rekeyed = house.vault().and_then(|vault| Ok(vault.remove_slots(&args.slots)?));
+    // A word that names no slot may be anything, such as a secret in the wrong place: it is not written down.
+    let names_none = matches!(&rekeyed, Err(problem) if problem.kind == Kind::NotFound);
+    let event = if names_none { event } else { event.detail(args.slots.join(", ")) };
+    let rekeyed = house.doing(event, || rekeyed)?;
     let known = summaries.iter().map(|summary| Known {
         name: summary.name.clone(),
         revoke: revoke(house, summary),

@@ -34,8 +34,11 @@ pub(super) fn run(args: &RekeyArgs, house: &House) -> Reported {
             return Err(super::nothing_changed());
         }
     }
-    let rekey = || Ok(vault.rekey()?);
-    Ok(Box::new(Anew(house.doing(Event::done("vault rekey", Deed::Rekeyed, None), rekey)?)))
+    let told = |event: Event, done: &Rekeyed| {
+        event.detail(format!("epoch {}, {}", done.epoch, counted(done.slots.len(), "slot")))
+    };
+    let event = Event::done("vault rekey", Deed::Rekeyed, None);
+    Ok(Box::new(Anew(house.telling(event, || Ok(vault.rekey()?), told)?)))
 }
 
 impl Report for Anew {
