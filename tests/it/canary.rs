@@ -14,11 +14,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyward::check::Reply;
 use keyward::credential::Credential;
+use keyward::deliver::format::Format;
 use keyward::standin::{Answer, SeenRequest, StandIn};
 use serde_json::json;
 
 use crate::commands::contract::all_lines;
-use crate::commands::{Mood, Moody, object, samples, with, zotero_says};
+use crate::commands::{Mood, Moody, exported, object, samples, with, zotero_says};
 use crate::support::canary::Canary;
 use crate::support::env::{Ran, TestEnv, finish, finish_with, zotero_key};
 use crate::support::session_bus::Session;
@@ -262,7 +263,9 @@ fn every_command() -> (Canary, Moody) {
     fs::create_dir(&temporary).unwrap();
     zotero.env.set("TMPDIR", temporary.to_str().unwrap());
     zotero.setup('a', &[]).exits(0);
-    zotero.env.file("telegram.json", object(&samples("telegram", &[])));
+    let telegram = samples("telegram", &[]);
+    zotero.env.file("telegram.json", object(&telegram));
+    zotero.env.file("telegram.env", exported(Format::Dotenv, &[&telegram]));
     (canary, zotero)
 }
 

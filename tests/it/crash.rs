@@ -71,8 +71,8 @@ fn touching(calls: Vec<Call>) -> Vec<Call> {
     calls.into_iter().filter(|call| TOUCHING.contains(&call.name.as_str())).collect()
 }
 
-/// Somebody else, who could open the vault too.
-const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+/// The identity of somebody else who can open the vault too.
+const SECOND: &str = "second";
 
 /// A change of the vault, and what `get` says before and after it.
 struct Change {
@@ -93,18 +93,30 @@ const RESTORE: Change = Change {
     args: &["vault", "backups", "restore", "3"],
     values: [("zotero/box", Some('o'), Some('p')), ("zotero/more", None, None)],
 };
-/// Everything is sealed with another key, and the values stay.
+/// Everything is sealed with another data key, and the values stay.
 const REKEY: Change = Change {
-    args: &["vault", "recipients", "remove", "second", "--yes"],
+    args: &["vault", "rekey", "--yes"],
     values: [("zotero/box", Some('o'), Some('o')), ("zotero/more", None, None)],
 };
+/// The same, and one recipient fewer.
+const SHUT_OUT: Change = Change { args: &["vault", "recipients", "remove", SECOND, "--yes"], ..REKEY };
 const RENAME: Change = Change {
     args: &["rename", "zotero/box", "zotero/more"],
     values: [("zotero/box", Some('o'), None), ("zotero/more", None, Some('o'))],
 };
 
+impl Change {
+    fn gives_a_new_key(&self) -> bool {
+        matches!(self.args, ["vault", "rekey" | "recipients", ..])
+    }
+}
+
 /// A home whose vault holds two credentials, and as many copies of it as are wanted.
-struct Original(TestEnv);
+struct Original {
+    env: TestEnv,
+    /// The hash of data key and slots.
+    doors: String,
+}
 
 impl Original {
     fn new() -> Self {
@@ -115,14 +127,17 @@ impl Original {
         for (name, file) in [("zotero/box", "first"), ("zotero/other", "other"), ("zotero/box", "old")] {
             env.run(&["setup", name, "--no-input", "--no-check", "--field", &format!("api_key=@{file}")]).exits(0);
         }
-        env.run(&["vault", "recipients", "add", RECIPIENT, "--label", "second"]).exits(0);
-        Self(env)
+        let made = finish(env.in_home("age-keygen").args(["-o", SECOND])).exits(0).err.clone();
+        let recipient = made.split_whitespace().last().expect("a recipient");
+        env.run(&["vault", "recipients", "add", recipient, "--label", SECOND]).exits(0);
+        let doors = vault(&env).status().unwrap().expect_slots;
+        Self { env, doors }
     }
 
     fn copy(&self) -> TestEnv {
         let copy = TestEnv::new();
-        for (path, bytes) in self.0.files() {
-            let name = path.strip_prefix(self.0.home()).unwrap().to_str().unwrap();
+        for (path, bytes) in self.env.files() {
+            let name = path.strip_prefix(self.env.home()).unwrap().to_str().unwrap();
             let file = copy.file(name, bytes);
             fs::set_permissions(&file, fs::metadata(&path).unwrap().permissions()).unwrap();
         }
@@ -157,7 +172,12 @@ fn keyward(env: &TestEnv, args: &[&str]) -> Command {
 
 /// The vault, as a new process finds it; without one, because many are looked at.
 fn vault(env: &TestEnv) -> Vault {
-    let keys = Keys { identity_file: Some(env.path(".config/keyward/identity")), ..Keys::default() };
+    vault_of(env, ".config/keyward/identity")
+}
+
+/// The same, opened with that identity.
+fn vault_of(env: &TestEnv, identity: &str) -> Vault {
+    let keys = Keys { identity_file: Some(env.path(identity)), ..Keys::default() };
     Vault::at(env.vault(), keys, Duration::from_secs(10), Arc::new(SystemClock))
         .with_backups(env.path(".local/state/keyward/backups"), Box::new(|what| panic!("{what}")))
 }
@@ -190,23 +210,29 @@ fn litter(env: &TestEnv) -> Vec<PathBuf> {
 
 /// Whether the change was made. Fails unless it was made whole or not at all, and the vault is whole.
 #[track_caller]
-fn is_made(env: &TestEnv, change: &Change, at: &str) -> bool {
+fn is_made(original: &Original, env: &TestEnv, change: &Change, at: &str) -> bool {
     let vault = vault(env);
     vault.verify().unwrap_or_else(|error| panic!("after {at}: {error}"));
     let is = change.values.map(|(name, ..)| value(&vault, name));
     let before = change.values.map(|(_, before, _)| before.map(zotero_key));
     let after = change.values.map(|(_, _, after)| after.map(zotero_key));
-    let is_rekey = change.args == REKEY.args;
-    let is_rekeyed = is_rekey && vault.status().unwrap().slots.len() == 1;
+    let opens_otherwise = vault.status().unwrap().expect_slots != original.doors;
     assert!(is == before || is == after, "after {at} it is neither as before nor as after");
+    // The backup is from before the second recipient was added.
+    let may_open_otherwise = change.gives_a_new_key() || change.args == RESTORE.args;
+    assert!(may_open_otherwise || !opens_otherwise, "after {at}");
     // No backup is half there, and none that was there is gone.
     let backups = vault.backups().unwrap();
     assert!(
-        (backups.len() >= 4 || is_rekeyed) && backups.iter().all(|one| one.seal == SealState::Holds),
+        (backups.len() >= 4 || opens_otherwise && change.gives_a_new_key())
+            && backups.iter().all(|one| one.seal == SealState::Holds),
         "after {at}: {backups:?}"
     );
     assert_eq!(value(&vault, "zotero/other"), Some(zotero_key('x')), "after {at} another credential is gone");
-    if is_rekey { is_rekeyed } else { is == after }
+    // All slots open the same.
+    let second = vault_of(env, SECOND).verify().is_ok();
+    assert_eq!(second, change.args == REKEY.args || !opens_otherwise, "after {at}");
+    if change.gives_a_new_key() { opens_otherwise } else { is == after }
 }
 
 /// Makes the files in that folder look two hours old.
@@ -232,6 +258,15 @@ fn goes_on(env: &TestEnv, at: &str) {
     let left = fs::read_dir(backups(env)).unwrap().map(|found| found.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.as_encoded_bytes().ends_with(b".kw-tmp")).collect();
     assert!(left.is_empty(), "after {at}: {left:?}");
+    assert!(!backups(env).join("rekeyed").exists(), "after {at}");
+    // What a data key opened that is gone does not stay.
+    let commitment = |file: &Path| {
+        let text = fs::read_to_string(file).unwrap();
+        text.lines().find(|line| line.starts_with("commitment = ")).unwrap().to_owned()
+    };
+    for backup in vault(env).backups().unwrap() {
+        assert_eq!(commitment(&backup.file), commitment(&env.vault()), "after {at}: {backup:?}");
+    }
 }
 
 #[track_caller]
@@ -245,20 +280,21 @@ fn killed_at_each_call(change: &Change) {
     let original = Original::new();
     let calls = original.calls_of(change);
     let renamed = calls.iter().position(puts_in_place).unwrap();
-    let before = fs::read(original.0.vault()).unwrap();
+    let before = fs::read(original.env.vault()).unwrap();
     let places: Vec<(usize, &Call)> = calls.iter().enumerate().collect();
     each(&places, |(place, call)| {
         let at = format!("a kill at {}", call.line);
         let (env, ran) = original.suffers(change, call, "signal=KILL");
         assert_eq!(ran.code, None, "it was not killed at {}: {}", call.line, ran.err);
         assert!(litter(&env).len() <= 1, "after {at}: {:?}", litter(&env));
-        assert_eq!(is_made(&env, change, &at), *place > renamed, "after {at}");
-        if *place > renamed && change.args != REKEY.args {
+        assert_eq!(is_made(&original, &env, change, &at), *place > renamed, "after {at}");
+        if *place > renamed && !change.gives_a_new_key() {
             // What was replaced is not lost.
             assert!(fs::read(backups(&env).join("5.toml")).unwrap() == before, "after {at}");
         }
         goes_on(&env, &at);
     });
+    println!("{}: killed at {} calls", change.args[..2].join(" "), calls.len());
 }
 
 #[test]
@@ -282,14 +318,19 @@ fn a_backup_whose_restoring_is_killed_at_any_call_leaves_the_old_vault_or_the_ne
 }
 
 #[test]
-fn a_change_of_the_key_that_is_killed_at_any_call_leaves_the_old_vault_or_the_new_one() {
+fn a_rekeying_that_is_killed_at_any_call_leaves_the_old_data_key_or_the_new_one() {
     killed_at_each_call(&REKEY);
+}
+
+#[test]
+fn a_recipient_whose_removal_is_killed_at_any_call_is_in_or_out() {
+    killed_at_each_call(&SHUT_OUT);
 }
 
 /// Refuses each call of `change` for each of the reasons.
 fn refused_at_each_call(change: &Change, reasons: &[&'static str]) {
     let original = Original::new();
-    let before = fs::read(original.0.vault()).unwrap();
+    let before = fs::read(original.env.vault()).unwrap();
     let calls = original.calls_of(change);
     // What a file's close says comes after it is on the disk and is not listened to; a folder's makes the library panic.
     let calls = calls.iter().filter(|call| call.name != "close");
@@ -299,7 +340,7 @@ fn refused_at_each_call(change: &Change, reasons: &[&'static str]) {
         let at = format!("{why} at {}", call.line);
         let (env, ran) = original.suffers(change, call, &format!("error={why}"));
         assert_eq!(litter(&env), Vec::<PathBuf>::new(), "after {at}");
-        let is_made = is_made(&env, change, &at);
+        let is_made = is_made(&original, &env, change, &at);
         match ran.code {
             Some(0) => assert!(is_made, "after {at} it says that it is done"),
             code => {
@@ -316,6 +357,11 @@ fn refused_at_each_call(change: &Change, reasons: &[&'static str]) {
     // Neither side of the test is empty.
     let (failed, done) = (failed.into_inner(), done.into_inner());
     assert!(failed >= 8 && done >= 3, "{failed} failed, {done} were done");
+    println!(
+        "{}: refused at a call {} times, {failed} failed and {done} were done",
+        change.args[..2].join(" "),
+        deeds.len()
+    );
 }
 
 #[test]
@@ -339,14 +385,19 @@ fn a_backup_whose_restoring_is_refused_at_any_call_says_so_and_leaves_the_old_va
 }
 
 #[test]
-fn a_change_of_the_key_that_is_refused_at_any_call_says_so_and_leaves_the_old_vault() {
-    refused_at_each_call(&REKEY, &["ENOSPC"]);
+fn a_rekeying_that_is_refused_at_any_call_says_so_and_leaves_the_old_data_key() {
+    refused_at_each_call(&REKEY, &REFUSALS);
+}
+
+#[test]
+fn a_recipient_whose_removal_is_refused_at_any_call_stays_and_that_is_said() {
+    refused_at_each_call(&SHUT_OUT, &["ENOSPC"]);
 }
 
 #[test]
 fn a_disk_that_lies_about_what_it_wrote_is_found_out_before_it_counts() {
     let original = Original::new();
-    let before = fs::read(original.0.vault()).unwrap();
+    let before = fs::read(original.env.vault()).unwrap();
     let calls = original.calls_of(&SAVE);
     let write = calls.iter().find(|call| call.line.starts_with("write(") && call.line.contains("# Names")).unwrap();
     let length: usize = write.line.rsplit("= ").next().unwrap().trim().parse().unwrap();

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use keyward::check::decide;
 use keyward::clock::SystemClock;
 use keyward::credential::format::lint;
+use keyward::deliver::Pair;
+use keyward::deliver::format::{Format, write};
+use keyward::deliver::read::read;
 use keyward::problem::{Explain as _, Kind};
 use keyward::provider::catalog::Catalog;
 use keyward::provider::parse::parse;
@@ -89,6 +92,11 @@ const WORDS: &[&str] = &[
     "\"\"",
     "/*",
     "//",
+    "export ",
+    "<<",
+    "`",
+    "$(",
+    "\\\n",
     "(?i)",
     "(a+)+$",
 ];
@@ -165,6 +173,7 @@ fn fuzz(target: &str, more: Vec<Vec<u8>>, take: impl Fn(&[u8])) {
         tried += 1;
     }
     assert!(tried > inputs.len(), "{tried} inputs in {seconds} s");
+    println!("{target}: {tried} inputs in {seconds} s");
 }
 
 /// The identity of the vault in the corpus, in two parts.
@@ -243,6 +252,43 @@ fn mutated_values_from_outside_are_taken_or_refused_unseen() {
             if let Ok(given) = gather(provider, &wanted, outside) {
                 let name = provider.id().parse().unwrap();
                 let _ = collect(provider, &name, &given);
+            }
+        }
+    });
+}
+
+/// Names and values, to be compared.
+fn bare(pairs: &[Pair]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|pair| (pair.name.as_str(), pair.value.expose())).collect()
+}
+
+#[test]
+fn a_mutated_file_to_import_is_read_as_it_is_written_again_or_refused_unseen() {
+    let formats = [
+        Format::Dotenv,
+        Format::Shell,
+        Format::Json,
+        Format::Toml,
+        Format::Github,
+        Format::Kubernetes,
+        Format::Systemd,
+    ];
+    fuzz("import", Vec::new(), |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        for format in formats {
+            match read(format, text) {
+                Ok(pairs) => {
+                    let again = write(format, "acme", &pairs).unwrap();
+                    let back = read(format, &again).unwrap_or_else(|error| panic!("{format:?}: {error}"));
+                    assert_eq!(bare(&back), bare(&pairs), "{format:?}");
+                    assert!(pairs.iter().all(|pair| pair.value.is_secret()));
+                }
+                Err(error) => {
+                    let told = format!("{error} {error:?} {:?}", error.hints());
+                    // A shorter line may be a word of ours by chance.
+                    let mut lines = text.lines().map(str::trim).filter(|line| line.len() > 12);
+                    assert!(!lines.any(|line| told.contains(line)), "{format:?}: {told}");
+                }
             }
         }
     });

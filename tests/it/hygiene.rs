@@ -1,15 +1,26 @@
 //! A value in the operator's editor or clipboard is where it was asked to be, for as long as it was, and nowhere else.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keyward::clock::{Clock as _, SystemClock};
+use keyward::credential::{Credential, CredentialName, Value};
+use keyward::deliver::format::Format;
+use keyward::deliver::read::read;
+use keyward::provider::catalog::Catalog;
+use keyward::secret::Secret;
+use keyward::setup::claim::Claim;
+use keyward::store::vault::{FirstSlot, Keys, Vault};
+use keyward::store::{Entry, Life, Store as _};
 use rustix::process::Signal;
+use zeroize::Zeroizing;
 
 use crate::commands::{Mood, Moody};
-use crate::support::env::{TestEnv, zotero_key};
+use crate::support::env::{TestEnv, finish, zotero_key};
 use crate::support::pty::Pty;
 
 /// A program in the home's `bin`, which is searched first.
@@ -175,6 +186,56 @@ fn what_a_killed_edit_leaves_in_memory_the_next_one_removes() {
     assert!(!left.exists());
 }
 
+#[test]
+fn what_somebody_else_put_where_edits_are_is_not_wiped() {
+    let mut zotero = desk("vim", "true");
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    zotero.env.set("XDG_RUNTIME_DIR", memory.path().to_str().unwrap());
+    zotero.env.file("precious/notes", "years of work");
+    // No process has that number (`PID_MAX_LIMIT`, 2^22).
+    let planted = |what: &str| memory.path().join(format!("keyward-edit-4194304-{what}"));
+    std::os::unix::fs::symlink(zotero.env.path("precious"), planted("link")).unwrap();
+    let open = planted("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(open.join("notes"), "years of work").unwrap();
+    let own = planted("own");
+    fs::create_dir(&own).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut pty = edit(&zotero.env, &[]);
+    assert_eq!(pty.wait(), 0, "{}", pty.transcript());
+    were_private_and_are_gone(&zotero.env);
+    assert_eq!(fs::read_to_string(zotero.env.path("precious/notes")).unwrap(), "years of work");
+    assert_eq!(fs::read_to_string(open.join("notes")).unwrap(), "years of work");
+    assert!(!own.exists(), "that was left by one of our own");
+}
+
+#[test]
+fn what_opens_the_vault_is_told_to_no_program_that_is_run() {
+    let mut env = TestEnv::new();
+    env.run(&["vault", "init"]).exits(0);
+    let note = |name: &str| format!("env > \"$HOME/{name}.env\"\n");
+    // The second of its name is the real one.
+    program(&mut env, "git", &format!("{}PATH=\"${{PATH#*:}}\" exec git \"$@\"", note("git")));
+    program(&mut env, "opener", &format!("{}/bin/cat \"$HOME/.config/keyward/identity\"", note("opener")));
+    env.set("KEYWARD_IDENTITY_CMD", "opener");
+    for (name, value) in [("KEYWARD_IDENTITY_FILE", "none"), ("KEYWARD_PASSPHRASE_FILE", "none")] {
+        env.set(name, value);
+    }
+    finish(env.in_home("/usr/bin/env").args(["git", "init", "-q"])).exits(0);
+    fs::remove_file(env.path("git.env")).unwrap();
+    env.run(&["vault", "git-setup", "--vault", env.vault().to_str().unwrap()]).exits(0);
+    env.unset("KEYWARD_IDENTITY_FILE");
+    env.run(&["vault", "verify"]).exits(0);
+    for name in ["git.env", "opener.env"] {
+        let told = fs::read_to_string(env.path(name)).unwrap();
+        assert!(
+            told.contains("HOME=") && !told.contains("KEYWARD_IDENTITY") && !told.contains("KEYWARD_PASS"),
+            "{told}"
+        );
+    }
+}
+
 fn until(is_so: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_so() {
@@ -268,4 +329,132 @@ fn without_a_clipboard_nothing_is_read_and_a_failing_one_is_told() {
     env.run(&["get", "zotero", "api_key", "--clip=0"]).exits(2);
     let json = clipboard("xsel", "DISPLAY").run(&["get", "zotero", "api_key", "--clip=1", "--json"]).exits(0).json();
     assert_eq!((&json["clipboard"]["tool"], json.get("value")), (&"xsel".into(), None));
+}
+
+/// A value that is looked for without being there: each byte is kept as another one.
+struct Hidden(Vec<u8>);
+
+impl Hidden {
+    const MASK: u8 = 0x5a;
+
+    /// Random, so that nothing else in this process is the same.
+    fn new() -> Self {
+        let mut bytes = [0; 48];
+        getrandom::fill(&mut bytes).unwrap();
+        Self(bytes.iter().map(|byte| (b'a' + byte % 26) ^ Self::MASK).collect())
+    }
+
+    /// The value itself.
+    fn shown(&self) -> Secret {
+        let mut text = String::with_capacity(self.0.len());
+        text.extend(self.0.iter().map(|byte| char::from(byte ^ Self::MASK)));
+        Secret::new(text)
+    }
+
+    /// How often a part of it stands in the memory of this process but the stack: what is freed and used again loses its first bytes.
+    fn copies(&self) -> usize {
+        // Two searches would find what the other one has on its page.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = &self.0[16..40];
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut found = 0;
+        // Wiped, so that it is not what the next search finds.
+        let mut page = Zeroizing::new(vec![0; 1 << 20]);
+        let own = page.as_ptr_range();
+        let own = own.start as u64..own.end as u64;
+        for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+            if (start..end).contains(&(&raw const page as u64)) {
+                // The cipher leaves its last block on the stack, which the next calls write over.
+                continue;
+            }
+            let mut at = start;
+            while at < end {
+                let len = usize::try_from(end - at).unwrap().min(page.len());
+                // Another thread may have given it back meanwhile.
+                if memory.read_exact_at(&mut page[..len], at).is_ok() {
+                    let mut first = memchr::memchr_iter(part[0] ^ Self::MASK, &page[..len]);
+                    let is_here = |found: &usize| {
+                        let is_elsewhere = !own.contains(&(at + *found as u64));
+                        is_elsewhere
+                            && page[*found..len].get(..part.len()).is_some_and(|there| {
+                                there.iter().zip(part).all(|(byte, masked)| *byte == masked ^ Self::MASK)
+                            })
+                    };
+                    found += first.by_ref().filter(is_here).count();
+                }
+                at += len as u64 - if len == page.len() { 64 } else { 0 };
+            }
+        }
+        found
+    }
+}
+
+#[test]
+fn a_value_that_was_saved_and_read_leaves_no_copy_on_the_heap() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = || Keys { identity_file: Some(folder.path().join("identity")), ..Keys::default() };
+    let vault = || Vault::at(folder.path().join("vault.toml"), keys(), Duration::from_secs(5), Arc::new(SystemClock));
+    vault().init(FirstSlot::Identity(folder.path().join("identity")), "test").unwrap();
+    let hidden = Hidden::new();
+    let name: CredentialName = "acme".parse().unwrap();
+    let save = || {
+        let mut credential = Credential::new(name.clone());
+        credential.fields.insert("api_key".into(), Value::Secret(hidden.shown()));
+        let now = SystemClock.now();
+        vault()
+            .save(&Entry {
+                credential,
+                provider_rev: String::new(),
+                created_at: now,
+                updated_at: now,
+                expires_at: None,
+                life: Life::default(),
+                record: None,
+            })
+            .unwrap();
+    };
+    save();
+    assert_eq!(hidden.copies(), 0, "after it was saved");
+    let vault = vault();
+    let (value, entry) = (vault.get(&name, "api_key").unwrap(), vault.load(&name).unwrap());
+    assert!(hidden.copies() >= 2, "a value that is held is found");
+    drop((value, entry));
+    assert_eq!(hidden.copies(), 0, "after it was read");
+    vault.verify().unwrap();
+    vault.rename(&name, &"acme/other".parse().unwrap()).unwrap();
+    assert_eq!(hidden.copies(), 0, "after it was sealed for another place");
+}
+
+#[test]
+fn a_file_that_was_imported_leaves_no_copy_on_the_heap() {
+    let zotero = Catalog::built_in().get("zotero").unwrap().provider;
+    let name: CredentialName = "zotero".parse().unwrap();
+    let forms = [
+        (Format::Dotenv, "# comment\nexport ZOTERO_API_KEY=\"", "\" # comment\nB=c\n"),
+        (Format::Dotenv, "ZOTERO_API_KEY=", "\n"),
+        (Format::Shell, "ZOTERO_API_KEY=", "; export ZOTERO_API_KEY\n"),
+        (Format::Systemd, "ZOTERO_API_KEY=\"", "\"\n"),
+        (Format::Github, "ZOTERO_API_KEY<<END\n", "\nEND\n"),
+        (Format::Json, "{\"ZOTERO_API_KEY\":\"", "\"}"),
+        (Format::Toml, "ZOTERO_API_KEY = \"", "\"\n"),
+        (Format::Kubernetes, "{\"kind\":\"Secret\",\"stringData\":{\"ZOTERO_API_KEY\":\"", "\"}}"),
+    ];
+    for (format, before, behind) in forms {
+        let hidden = Hidden::new();
+        let value = hidden.shown();
+        let mut text = Zeroizing::new(String::with_capacity(256));
+        text.extend([before, value.expose(), behind]);
+        let pairs = read(format, &text).unwrap();
+        assert_eq!(hidden.copies(), 3, "what is held, after {format:?}");
+        let env = |name: &str| pairs.iter().find(|pair| pair.name == name).map(|pair| pair.value.expose().into());
+        let claim = Claim::of(&zotero, &name, &[], &env);
+        assert!(claim.is_complete() && claim.known.contains("ZOTERO_API_KEY"), "{format:?}");
+        assert_eq!(hidden.copies(), 3, "what is held, after it was looked whose it is");
+        drop((value, text, pairs));
+        assert_eq!(hidden.copies(), 0, "{format:?}");
+    }
 }

@@ -49,12 +49,12 @@ fn secret(text: &str) -> Value {
 
 /// One short secret and one in three pieces: five items.
 fn old() -> Entry {
-    entry("box", [("id", Value::Clear("old".into())), ("long", secret(&"o".repeat(150_000))), ("short", secret("old"))])
+    entry("box", [("id", Value::Clear("old".into())), ("long", secret(&"o".repeat(4_500))), ("short", secret("old"))])
 }
 
 /// Other fields, and another number of pieces: seven items.
 fn new() -> Entry {
-    let long = secret(&"n".repeat(200_000));
+    let long = secret(&"n".repeat(6_000));
     entry("box", [("id", Value::Clear("new".into())), ("long", long), ("more", secret("")), ("short", secret("new"))])
 }
 

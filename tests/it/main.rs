@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 #![expect(clippy::disallowed_methods, reason = "tests write plain files and read the environment")]
+#![expect(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
 mod architecture;
 mod audit;
@@ -16,6 +17,7 @@ mod generated;
 mod hygiene;
 mod keyring;
 mod looks;
+mod modes;
 mod mutation;
 mod parallel;
 mod providers;

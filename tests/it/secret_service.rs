@@ -378,6 +378,33 @@ fn a_move_there_and_back_keeps_the_value_and_leaves_nothing_behind() {
     assert_eq!(stored(&session, "vault", "zotero"), Some(zotero_key('b')));
 }
 
+#[test]
+fn a_value_that_is_rotated_while_it_is_moved_is_not_removed() {
+    let session = open();
+    finish(keyward(&session, &["vault", "init"]).env("KEYWARD_STORE", "vault")).exits(0);
+    set(&session, "zotero", 'a');
+    // The vault is opened when the value has been read from the keyring.
+    let rotating = setting(&session, "zotero", 'b').join(" ");
+    let (program, home) = (env!("CARGO_BIN_EXE_keyward"), session.path("home"));
+    let script = format!(
+        "#!/bin/sh\n{program} {rotating} --force --store keyring >{0}/said 2>&1\ncat {1}\n",
+        home.display(),
+        session.path("config/keyward/identity").display()
+    );
+    let opener = home.join("opener");
+    fs::write(&opener, script).unwrap();
+    fs::set_permissions(&opener, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut moving = keyward(&session, &["move", "zotero", "--to", "vault"]);
+    finish(moving.env("KEYWARD_IDENTITY_CMD", &opener)).exits(11).says("was changed in the keyring meanwhile");
+    assert_eq!(stored(&session, "keyring", "zotero"), Some(zotero_key('b')));
+    assert_eq!(stored(&session, "vault", "zotero"), None);
+    run(&session, &["move", "zotero", "--to", "vault"]).exits(0);
+    assert_eq!(
+        (stored(&session, "keyring", "zotero"), stored(&session, "vault", "zotero")),
+        (None, Some(zotero_key('b')))
+    );
+}
+
 /// Kills a move at each call that makes a difference, and runs it again.
 fn killed_moves(from: &str, to: &str) {
     let session = open();
@@ -556,6 +583,43 @@ fn the_doctor_finds_items_that_nothing_knows_of_and_values_that_are_gone() {
 }
 
 #[test]
+fn the_doctor_finds_the_key_of_a_vault_that_is_gone_and_lets_others_be() {
+    let session = open();
+    let on_vault = |args: &[&str]| {
+        let ran = finish(keyward(&session, args).env("KEYWARD_STORE", "vault"));
+        ran.exits(0);
+        ran
+    };
+    let whole = [("ok".to_owned(), "written, read back and deleted".to_owned())];
+    on_vault(&["vault", "init", "--keyring"]);
+    assert_eq!(doctor_on_keyring(&session), whole, "it opens the vault");
+    // Not of this machine: nothing tells whether somebody needs it.
+    let mut store = session.command("secret-tool");
+    store.args(["store", "--label", "x", "service", "keyward", "username", "vault:00112233445566778899aabbccddeeff"]);
+    crate::support::env::finish_with(&mut store, b"eA==").exits(0);
+    assert_eq!(doctor_on_keyring(&session), whole);
+
+    let vault = session.path("data/keyward/vault.toml");
+    let status = on_vault(&["vault", "status", "--json"]).json();
+    let account = format!("vault:{}", status["status"]["id"].as_str().unwrap());
+    fs::rename(&vault, session.path("away.toml")).unwrap();
+    let gone = ("note".to_owned(), format!("the key of a vault that is gone, last seen at {}", vault.display()));
+    assert_eq!(doctor_on_keyring(&session), [whole[0].clone(), gone]);
+    let hint = format!("secret-tool clear service keyward username '{account}'");
+    let shown = run(&session, &["doctor"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains(&hint), "{shown}");
+    // Another vault is in its place.
+    on_vault(&["vault", "ack", "--yes"]);
+    on_vault(&["vault", "init", "--keyring", "--label", "new"]);
+    let gone = ("note".to_owned(), "the key of a vault that is gone".to_owned());
+    let found = doctor_on_keyring(&session);
+    assert_eq!(found, [whole[0].clone(), gone]);
+    // One that is damaged is not gone.
+    fs::write(&vault, "garbage").unwrap();
+    assert_eq!(doctor_on_keyring(&session), found);
+}
+
+#[test]
 fn the_doctor_names_what_both_stores_hold() {
     let session = open();
     set(&session, "zotero", 'a');
@@ -592,4 +656,36 @@ fn a_value_of_any_characters_and_length_comes_back_through_a_real_keyring() {
     }
     run(&session, &["remove", "acme"]).exits(0);
     assert_eq!(found_by_secret_tool(&session).len(), 0);
+}
+
+#[test]
+fn an_entry_that_is_taken_out_of_a_locked_vault_brings_no_older_value_from_the_keyring() {
+    let session = open();
+    set(&session, "zotero", 'o');
+    set(&session, "zotero/only", 'k');
+    let home = session.path("home");
+    fs::write(home.join("passphrase"), "ten words that nobody knows").unwrap();
+    fs::set_permissions(home.join("passphrase"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let with_key =
+        |args: &[&str]| finish(undecided(&session, args).env("KEYWARD_PASSPHRASE_FILE", home.join("passphrase")));
+    with_key(&["vault", "init", "--passphrase"]).exits(0);
+    let args = setting(&session, "zotero", 'n');
+    let args: Vec<&str> = args.iter().map(String::as_str).chain(["--store", "vault"]).collect();
+    with_key(&args).exits(0);
+    let get = |name: &'static str| ["get", name, "api_key", "-n", "--no-input"];
+    with_key(&get("zotero")).exits(0).prints(&zotero_key('n'));
+    // What the vault does not have is had from the keyring, when the vault says so itself.
+    with_key(&get("zotero/only")).exits(0).prints(&zotero_key('k'));
+    finish(&mut undecided(&session, &get("zotero/only"))).exits(8).says("--passphrase-file");
+    let vault = session.path("data/keyward/vault.toml");
+    let text = fs::read_to_string(&vault).unwrap();
+    let entry = text.find("[entry.").unwrap();
+    fs::write(&vault, text[..entry].replace("entries = 1", "entries = 0")).unwrap();
+    for name in ["zotero", "zotero/only"] {
+        let ran = finish(&mut undecided(&session, &get(name)));
+        assert_eq!(ran.exits(8).out, "");
+        assert_eq!(with_key(&get(name)).exits(9).out, "");
+    }
+    fs::remove_file(&vault).unwrap();
+    assert_eq!(with_key(&get("zotero")).exits(9).says("is gone").out, "");
 }

@@ -68,7 +68,7 @@ mod promise {
     use chrono::{DateTime, Duration, Utc};
     use keyward::credential::{Credential, CredentialName, Value};
     use keyward::secret::Secret;
-    use keyward::store::{Entry, Life, Recorded, Store, StoreError, Summary};
+    use keyward::store::{Brief, End, EndsBy, Entry, Life, Recorded, Store, StoreError, Summary};
     use keyward::verdict::{Record, Verdict};
 
     fn name(text: &str) -> CredentialName {
@@ -155,6 +155,14 @@ mod promise {
             record: entry.record,
         };
         assert_eq!(store.show(&name("box/staging")), Ok(summary.clone()));
+        let brief = Brief {
+            name: name("box/staging"),
+            verdict: Some(Verdict::Limited),
+            checked_at: Some(day(3)),
+            account: Some("ops@example.org".into()),
+            end: Some(End { at: day(90), by: EndsBy::Service }),
+        };
+        assert_eq!(store.briefs(), Ok(vec![brief]));
         assert_eq!(store.list(), Ok(vec![summary]));
         assert_eq!(store.get(&name("box/staging"), "pin"), Ok(secret("42")));
         assert_eq!(store.get(&name("box/staging"), "client-id"), Ok(clear("id-of-it")));

@@ -7,6 +7,7 @@ mod pins;
 mod reader;
 mod rekey;
 mod repair;
+mod sealed_identity;
 mod slots;
 mod tamper;
 mod unlocking;

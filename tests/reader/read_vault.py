@@ -195,6 +195,8 @@ def read(path, identity):
     entries.sort(key=lambda entry: (entry[0].encode(), entry[1].encode()))
     if vault["entries"] != len(entries):
         raise Damaged("entries are missing or too many")
+    if len({SLOTS[slot["kind"]](slot) for slot in slots}) != len(slots):
+        raise Damaged("two slots for the same key")
     root, vault_id = data_key(slots, identity), vault["id"]
     same(base64_of(hkdf(root, vault_id, "keyward 1 commitment")), vault["commitment"], "the commitment")
     whole = (

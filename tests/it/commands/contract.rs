@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
 use keyward::cli::Cli;
+use keyward::deliver::format::Format;
 use keyward::problem::Kind;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ const fn row(command: &'static str, good: &'static [&'static str], bad: &'static
 
 const VAULT: &str = ".local/share/keyward/vault.toml";
 
-const COMMANDS: [Row; 41] = [
+const COMMANDS: [Row; 42] = [
     row("provider list", &[], &["--providers", "/nonexistent"], 10),
     row("provider show", &["zotero"], &["zotreo"], 7),
     row("provider lint", &[], &["/nonexistent.toml"], 10),
@@ -52,6 +53,12 @@ const COMMANDS: [Row; 41] = [
     // Its output is the child's.
     Row { command: "exec", good: None, bad: &["zotreo", "--", "true"], code: 125 },
     row("export", &["zotero", "--format", "json"], &["zotreo", "--format", "json"], 7),
+    row(
+        "import",
+        &["telegram.env", "--format", "dotenv", "--no-check"],
+        &["telegram.env", "zotreo", "--format", "dotenv"],
+        7,
+    ),
     row("vault init", &["--vault", "other/vault.toml", "--identity", "other/identity"], &[], 8),
     row("vault status", &[], &["--vault", "/nonexistent/vault.toml"], 8),
     row("vault verify", &[], &["--vault", "/nonexistent/vault.toml"], 8),
@@ -78,12 +85,14 @@ const COMMANDS: [Row; 41] = [
 ];
 
 /// Somebody's; nobody here has the other half.
-const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+pub(crate) const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
-fn stored() -> Moody {
+pub(crate) fn stored() -> Moody {
     let zotero = Moody::zotero(Mood::Accepts);
     zotero.setup('a', &[]).exits(0);
-    zotero.env.file("telegram.json", super::object(&super::samples("telegram", &[])));
+    let telegram = super::samples("telegram", &[]);
+    zotero.env.file("telegram.json", super::object(&telegram));
+    zotero.env.file("telegram.env", super::exported(Format::Dotenv, &[&telegram]));
     let passphrase = zotero.env.file("passphrase", "an example, not a secret\n");
     std::fs::set_permissions(passphrase, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     zotero
@@ -107,8 +116,8 @@ pub(crate) fn all_lines() -> Vec<(Vec<&'static str>, i32)> {
     good.chain(COMMANDS.iter().map(|row| (words(row.command, row.bad), row.code))).collect()
 }
 
-#[test]
-fn the_table_of_these_tests_has_every_command_there_is() {
+/// Every command that there is, as it is typed.
+pub(crate) fn all_commands() -> BTreeSet<String> {
     fn leaves(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path} {}", sub.get_name());
@@ -121,7 +130,12 @@ fn the_table_of_these_tests_has_every_command_there_is() {
     }
     let mut found = BTreeSet::new();
     leaves(&Cli::command(), "", &mut found);
-    assert_eq!(COMMANDS.iter().map(|row| row.command.to_owned()).collect::<BTreeSet<_>>(), found);
+    found
+}
+
+#[test]
+fn the_table_of_these_tests_has_every_command_there_is() {
+    assert_eq!(COMMANDS.iter().map(|row| row.command.to_owned()).collect::<BTreeSet<_>>(), all_commands());
 }
 
 /// The exit codes as `--help` lists them: number and words.

@@ -48,6 +48,21 @@ fn json_toml_and_a_kubernetes_secret_hold_the_value() {
 }
 
 #[test]
+fn a_file_that_appears_meanwhile_is_not_replaced() {
+    let mut env = stored();
+    let opener = env.file("opener", "#!/bin/sh\necho precious > late.env\ncat .config/keyward/identity\n");
+    fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
+    env.set("KEYWARD_IDENTITY_CMD", opener.to_str().unwrap());
+    let ran = env.run(&["export", "zotero", "--format", "dotenv", "-o", "late.env"]);
+    ran.exits(2).says("late.env exists already");
+    assert_eq!(fs::read_to_string(env.path("late.env")).unwrap(), "precious\n");
+    assert!(
+        env.files().iter().all(|(path, _)| !path.file_name().unwrap().to_string_lossy().starts_with(".tmp")),
+        "no litter"
+    );
+}
+
+#[test]
 fn a_file_is_its_owner_s_only_and_none_is_replaced_by_accident() {
     let env = stored();
     let file = env.file(".env", "precious");
@@ -59,6 +74,16 @@ fn a_file_is_its_owner_s_only_and_none_is_replaced_by_accident() {
     assert!(!ran.out.contains("second") && !ran.err.contains("second"), "{ran:?}");
     assert!(fs::read_to_string(&file).unwrap().starts_with("ZOTERO_API_KEY=\"it's"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // More than a plain file is not replaced, and a link that leads nowhere is not followed.
+    std::os::unix::fs::symlink(env.path("target"), env.path("link")).unwrap();
+    finish(env.in_home("mkfifo").arg("pipe")).exits(0);
+    env.file("folder/x", "x");
+    for name in ["link", "pipe", "folder"] {
+        let args = ["export", "zotero", "--format", "dotenv", "-o", name];
+        env.run(&args).exits(2).says("exists already");
+        env.run(&[&args[..], &["--force"]].concat()).exits(2).says("is not a plain file");
+    }
+    assert!(!env.path("target").exists() && fs::symlink_metadata(env.path("link")).unwrap().is_symlink());
     // Nothing is written when something is missing.
     let other = env.path("other.env");
     env.run(&["export", "zotero", "zotreo", "--format", "dotenv", "-o", other.to_str().unwrap()]).exits(7);

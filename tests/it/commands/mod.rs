@@ -5,7 +5,9 @@ pub(crate) mod contract;
 mod delivery;
 mod demo;
 mod export;
+mod import;
 mod parts;
+mod planted;
 mod provider_files;
 mod provider_probe;
 mod save_rule;
@@ -18,6 +20,8 @@ use std::sync::{Arc, Mutex};
 use keyward::check::{Script, sample};
 use keyward::credential::format::{Answers, check_all};
 use keyward::credential::{Credential, Value};
+use keyward::deliver;
+use keyward::deliver::format::{Format, write};
 use keyward::provider::catalog::Catalog;
 use keyward::standin::{Answer, SeenRequest, StandIn};
 use serde_json::json;
@@ -81,6 +85,16 @@ pub(crate) fn object(credential: &Credential) -> String {
     let fields = credential.fields.iter().map(|(id, value)| (id.as_str(), value.expose()));
     let vars = credential.vars.iter().map(|(id, text)| (id.as_str(), text.as_str()));
     json!(fields.chain(vars).collect::<std::collections::BTreeMap<_, _>>()).to_string()
+}
+
+/// What `export` writes of them.
+pub(crate) fn exported(format: Format, credentials: &[&Credential]) -> String {
+    let of = |credential: &&Credential| {
+        let loaded = Catalog::built_in().get(credential.name.provider()).unwrap();
+        deliver::pairs(credential, Some(&loaded.provider))
+    };
+    let pairs: Vec<deliver::Pair> = credentials.iter().flat_map(of).collect();
+    write(format, "exported", &pairs).unwrap().to_string()
 }
 
 /// The same credential with another value for one field.

@@ -88,6 +88,14 @@ fn a_passphrase_comes_from_a_file_or_a_descriptor() {
     let mut shell = env.in_home("sh");
     finish(shell.args(["-c", line, env!("CARGO_BIN_EXE_keyward")]).stdin(Stdio::null())).exits(0);
     env.run(&["get", "zotero", "api_key", "-n", "--passphrase-file", &right]).exits(0).prints(&zotero_key('b'));
+    // No child has the file that was handed over: not on that descriptor, nor on stdin.
+    for number in [3, 0] {
+        let line = format!(
+            "exec \"$0\" exec zotero --passphrase-fd {number} -- sh -c 'cat /proc/self/fd/{number} && cat <&{number}' {number}<pass"
+        );
+        let ran = finish(env.in_home("sh").args(["-c", &line, env!("CARGO_BIN_EXE_keyward")]));
+        assert!(!ran.out.contains("horse") && ran.code.is_some_and(|code| code < 125), "{ran:?}");
+    }
     env.run(&["get", "zotero", "api_key", "--passphrase-fd", "99"]).exits(2).says("descriptor 99");
 }
 
@@ -100,6 +108,20 @@ fn a_passphrase_that_others_can_read_is_refused_before_a_vault_is_made_with_it()
     // Otherwise it could be made and never opened.
     made.exits(2).says("others may read it").says("--passphrase-fd");
     assert!(!env.vault().exists());
+}
+
+#[test]
+fn a_state_folder_that_everybody_may_write_to_is_refused() {
+    let env = TestEnv::new();
+    save(&env, &[]).exits(0);
+    env.run(&["get", "zotero", "api_key"]).exits(0);
+    for name in [".local/state/keyward", ".local/state/keyward/backups"] {
+        fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o777)).unwrap();
+        env.run(&["get", "zotero", "api_key"]).exits(8).says("everybody may write to the folder").says(name);
+        env.run(&["vault", "ack", "--yes"]).exits(8);
+        fs::set_permissions(env.path(name), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    env.run(&["get", "zotero", "api_key"]).exits(0);
 }
 
 #[test]

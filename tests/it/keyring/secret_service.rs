@@ -1,6 +1,7 @@
 //! The keyring store on a real Secret Service: written in one process, read in another; and every way in which a
 //! keyring can be missing, locked or silent ends in time and with a way out.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -13,9 +14,9 @@ use keyward::problem::Problem;
 use keyward::secret::Secret;
 use keyward::store::items::Items;
 use keyward::store::keyring::{KeyringStore, SystemItems, probe};
-use keyward::store::{Store, StoreError};
+use keyward::store::{Entry, Store, StoreError};
 use serde_json::{Value as Json, json};
-use zbus::zvariant::OwnedObjectPath;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value as Variant};
 
 use super::{entry, name};
 use crate::support::session_bus::{Session, run_bounded};
@@ -109,6 +110,15 @@ fn play(role: &str, value: &str, store: &KeyringStore, items: &Arc<dyn Items>) -
         "load" => assert!(store.load(&name("box/staging"))? == whole, "another credential was loaded"),
         "list" => assert_eq!(store.show(&name("box/staging"))?.sealed, ["long", "secret"]),
         "remove" => store.remove(&name("box/staging"))?,
+        "save any" => store.save(&any_values())?,
+        "load any" => {
+            let loaded = store.load(&name("box/any"))?;
+            for (field, value) in any_values().credential.fields {
+                assert!(loaded.credential.fields.get(&field) == Some(&value), "{field} came back otherwise");
+            }
+        }
+        "put any bytes" => items.put("any", &any_bytes())?,
+        "get any bytes" => assert!(items.get("any")?.is_some_and(|back| *back == any_bytes())),
         "put" => items.put("vault:test", value.as_bytes())?,
         "get" => assert!(items.get("vault:test")?.is_some_and(|back| *back == value.as_bytes())),
         "get nothing" => assert!(items.get("vault:none")?.is_none(), "something was found"),
@@ -126,16 +136,72 @@ fn play(role: &str, value: &str, store: &KeyringStore, items: &Arc<dyn Items>) -
     Ok(())
 }
 
-/// How many items keyward has in the real keyring.
-fn items_in(session: &Session) -> usize {
-    let attributes = std::collections::HashMap::from([("service", "keyward")]);
-    let interface = Some("org.freedesktop.Secret.Service");
-    let service = Some("org.freedesktop.secrets");
-    let reply =
-        session.connect().call_method(service, "/org/freedesktop/secrets", interface, "SearchItems", &attributes);
+/// Every byte there is.
+fn any_bytes() -> Vec<u8> {
+    (0..=255).collect()
+}
+
+/// A credential with a value of every kind: what is hidden, what turns around, and what is as long as an item may be.
+fn any_values() -> Entry {
+    let mark = canary();
+    let controls: String = ('\0'..='\u{9f}').filter(|c| c.is_control()).collect();
+    let mut values = vec![
+        String::new(),
+        "\0".to_owned(),
+        format!("{mark}\0{controls}{mark}"),
+        "one\ntwo\r\nthree\n\n".to_owned(),
+        " \t blanks around \u{a0} ".to_owned(),
+        "\u{202e}right to left\u{202c} \u{5d0}\u{5d1} \u{645}".to_owned(),
+        "zero\u{200b}width\u{200d}\u{feff}\u{2060}".to_owned(),
+        "👩‍👩‍👧‍👦 é e\u{301} 🏳️‍🌈 \u{10ffff}".to_owned(),
+        "=is no head, and +3 5 00 neither".to_owned(),
+    ];
+    for length in [1_799, 1_800, 1_801, 2_559, 2_560, 2_561, 3_600, 3_601, 100_000] {
+        values.push((0..length).map(|at| char::from(b'!' + (at % 89) as u8)).collect());
+        // A character of four bytes lies across the cut.
+        values.push("x".repeat(length - 2) + "😀");
+    }
+    let fields = values.into_iter().enumerate();
+    let fields = fields.map(|(at, value)| (format!("v{at:02}"), Value::Secret(Secret::from(value.as_str()))));
+    let mut any = entry("box/any", []);
+    any.credential.fields = fields.collect();
+    any
+}
+
+const SERVICE: Option<&str> = Some("org.freedesktop.secrets");
+const SERVICE_INTERFACE: Option<&str> = Some("org.freedesktop.Secret.Service");
+const SERVICE_PATH: &str = "/org/freedesktop/secrets";
+
+/// The items that keyward has in the real keyring.
+fn items_in(bus: &zbus::blocking::Connection) -> Vec<OwnedObjectPath> {
+    let attributes = HashMap::from([("service", "keyward")]);
+    let reply = bus.call_method(SERVICE, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &attributes);
     let body = reply.unwrap().body();
     let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = body.deserialize().unwrap();
-    unlocked.len() + locked.len()
+    [unlocked, locked].concat()
+}
+
+fn count(session: &Session) -> usize {
+    items_in(&session.connect()).len()
+}
+
+/// What lies in the real keyring under keyward's name, as any program finds it: accounts and contents.
+fn stored_in(session: &Session) -> Vec<(String, Vec<u8>)> {
+    let bus = session.connect();
+    let plain = ("plain", Variant::from(""));
+    let reply = bus.call_method(SERVICE, SERVICE_PATH, SERVICE_INTERFACE, "OpenSession", &plain);
+    let (_, opened): (OwnedValue, OwnedObjectPath) = reply.unwrap().body().deserialize().unwrap();
+    let read = |item: &OwnedObjectPath| {
+        let property = ("org.freedesktop.Secret.Item", "Attributes");
+        let reply = bus.call_method(SERVICE, item, Some("org.freedesktop.DBus.Properties"), "Get", &property);
+        let attributes: OwnedValue = reply.unwrap().body().deserialize().unwrap();
+        let mut attributes = HashMap::<String, String>::try_from(attributes).unwrap();
+        let reply = bus.call_method(SERVICE, item, Some("org.freedesktop.Secret.Item"), "GetSecret", &opened);
+        let body = reply.unwrap().body();
+        let (_, _, content, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) = body.deserialize().unwrap();
+        (attributes.remove("username").unwrap(), content)
+    };
+    items_in(&bus).iter().map(read).collect()
 }
 
 /// A session whose keyring holds the credential and is locked now.
@@ -151,19 +217,38 @@ fn what_one_process_saves_another_one_loads_and_replaces_and_removes() {
     let session = Session::new().with_bus().with_unlocked_keyring();
     work(&session, "save").is_ok();
     work(&session, "load").is_ok();
-    let items = items_in(&session);
-    assert_eq!(items, 2 + (canary().len() * 5_000).div_ceil(60_000));
+    let items = count(&session);
+    assert_eq!(items, 2 + (canary().len() * 5_000).div_ceil(1_800));
     work(&session, "save").is_ok();
     work(&session, "load").is_ok();
-    assert_eq!(items_in(&session), items);
+    assert_eq!(count(&session), items);
     let index = fs::read_to_string(session.path("state/keyward/keyring.toml")).unwrap();
     assert!(index.contains("[entry.\"box/staging\"]") && !index.contains(&canary()));
     work(&session, "remove").is_ok();
-    assert_eq!(items_in(&session), 0);
+    assert_eq!(count(&session), 0);
     work(&session, "put").is_ok();
     work(&session, "get").is_ok();
     work(&session, "get nothing").is_ok();
     work(&session, "delete nothing").is_ok();
+}
+
+#[test]
+fn any_value_comes_back_from_another_process_and_each_item_is_short_text() {
+    let session = Session::new().with_bus().with_unlocked_keyring();
+    work(&session, "save any").is_ok();
+    work(&session, "load any").is_ok();
+    work(&session, "put any bytes").is_ok();
+    work(&session, "get any bytes").is_ok();
+    // As another program finds it.
+    let found = stored_in(&session);
+    let of_any = any_values().credential.fields.len();
+    assert!(found.len() > of_any + 100_000 / 1_800, "{} items", found.len());
+    for (account, text) in &found {
+        assert!(text.len() <= 2_560, "{account} has {} bytes, more than Credential Manager takes", text.len());
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+        assert!(text.iter().copied().all(is_base64), "{account} is no text that KWallet takes");
+        assert!(account.is_ascii(), "{account}");
+    }
 }
 
 #[test]
@@ -177,7 +262,7 @@ fn what_was_saved_is_there_after_the_keyring_was_locked_and_unlocked() {
 fn a_keyring_that_works_passes_the_probe_and_keeps_nothing_of_it() {
     let session = Session::new().with_bus().with_unlocked_keyring();
     work(&session, "probe").is_ok();
-    assert_eq!(items_in(&session), 0);
+    assert_eq!(count(&session), 0);
 }
 
 #[test]

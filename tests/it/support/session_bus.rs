@@ -126,6 +126,10 @@ impl Session {
         program.0.stdin.take().unwrap().write_all(password.unwrap_or_default().as_bytes()).unwrap();
         self.keyring = Some(program);
         until("the Secret Service", || self.owns("org.freedesktop.secrets"));
+        if password.is_some() {
+            // On a busy machine it is there before what it unlocks.
+            until("the login collection", || self.has_a_default_collection());
+        }
         self
     }
 
@@ -139,6 +143,14 @@ impl Session {
         let address = format!("unix:path={}", self.socket().display());
         let builder = zbus::blocking::connection::Builder::address(address.as_str()).unwrap();
         builder.method_timeout(PATIENCE).build().unwrap()
+    }
+
+    fn has_a_default_collection(&self) -> bool {
+        let (service, path) = (Some("org.freedesktop.secrets"), "/org/freedesktop/secrets");
+        let interface = Some("org.freedesktop.Secret.Service");
+        let reply = self.connect().call_method(service, path, interface, "ReadAlias", &"default");
+        let body = reply.unwrap().body();
+        body.deserialize::<zbus::zvariant::OwnedObjectPath>().unwrap().as_str() != "/"
     }
 
     /// Whether somebody on the bus has that name.

@@ -186,6 +186,63 @@ fn a_new_data_key_leaves_no_backup_that_the_old_one_opens() {
     assert!(kept.said.lock().expect("no panic").is_empty());
 }
 
+/// A home whose vault a passphrase opens, and these files with passphrases.
+fn home_with_passphrases<const N: usize>(passphrases: [&str; N]) -> (TestEnv, [String; N]) {
+    let env = TestEnv::new();
+    let files = passphrases.map(|text| {
+        let file = env.file(&format!("passphrases/{text}"), text);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
+        file.to_str().expect("text").to_owned()
+    });
+    env.run(&["vault", "init", "--passphrase", "--passphrase-file", &files[0]]).exits(0);
+    env.file("key", zotero_key('a'));
+    let save = ["setup", "zotero", "--no-input", "--no-check", "--field", "api_key=@key", "--passphrase-file"];
+    env.run(&[&save[..], &[&files[0]]].concat()).exits(0);
+    (env, files)
+}
+
+#[test]
+fn putting_a_backup_back_lets_nobody_in_again_and_shuts_nobody_out() {
+    let (env, [old, new]) = home_with_passphrases(["an old one", "a new one"]);
+    let with = |passphrase: &str, args: &[&str]| env.run(&[args, &["--passphrase-file", passphrase]].concat());
+    let set = ["vault", "passwd", "--new-passphrase-file", &new];
+    with(&old, &set).exits(0);
+    let bob = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    with(&new, &["vault", "recipients", "add", bob, "--label", "bob"]).exits(0);
+    // The old passphrase still opens the old file, and that is all it does.
+    let restored = with(&old, &["vault", "backups", "restore", "2", "--yes"]);
+    restored.exits(0).says("does not open it any more, as before: passphrase").says("opens it, as before: age \"bob\"");
+    with(&old, &["get", "zotero", "api_key"]).exits(8);
+    with(&new, &["get", "zotero", "api_key", "-n"]).exits(0).prints(&zotero_key('a'));
+    env.run(&["vault", "recipients", "list"]).exits(0).prints(bob);
+    with(&new, &["vault", "verify"]).exits(0);
+    // The file is gone: what was never seen to open it does not.
+    fs::remove_file(env.vault()).expect("ours");
+    let refused = with(&old, &["vault", "backups", "restore", "2", "--yes"]);
+    refused.exits(2).says("nothing that opens backup 2 has opened the vault").says("keyward vault ack");
+    assert!(!env.vault().exists());
+    // Bob came later than this one: it is said that he has to be added again.
+    let restored = with(&new, &["vault", "backups", "restore", "3", "--yes", "--json"]);
+    let slots = restored.exits(0).json()["restored"]["slots"].clone();
+    assert_eq!((&slots["left_out"], &slots["kept"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!((&slots["lost"][0]["what"], &slots["lost"][0]["label"]), (&"gone-slot".into(), &"bob".into()));
+    with(&new, &["vault", "verify"]).exits(0);
+}
+
+#[test]
+fn somebody_who_is_there_is_shown_what_opens_the_vault_before_a_backup_comes_back() {
+    let (env, [old, new]) = home_with_passphrases(["an old one", "a new one"]);
+    env.run(&["vault", "passwd", "--new-passphrase-file", &new, "--passphrase-file", &old]).exits(0);
+    let before = fs::read(env.vault()).expect("a vault");
+    let mut pty = env.terminal(100, &["vault", "backups", "restore", "2", "--passphrase-file", &old]);
+    pty.expect("does not open it any more, as before: passphrase");
+    pty.expect("Replace the vault by its backup 2?");
+    pty.send("n");
+    pty.send("\r");
+    assert_eq!(pty.wait(), 130, "{}", pty.transcript());
+    assert_eq!(fs::read(env.vault()).expect("a vault"), before);
+}
+
 #[test]
 fn two_files_of_one_epoch_are_both_kept() {
     let kept = Kept::with(&["a"]);

@@ -103,6 +103,13 @@ fn places_where_others_could_interfere_are_refused_by_reading_and_writing() {
         why(vault("open/other.toml").init(FirstSlot::Identity(fixture.identity()), "")).contains("everybody may write")
     );
 
+    fs::copy(fixture.path(), at("everybodys.toml")).expect("copied");
+    for (mode, is_taken) in [(0o666, false), (0o602, false), (0o664, true), (0o644, true)] {
+        fs::set_permissions(at("everybodys.toml"), fs::Permissions::from_mode(mode)).expect("ours");
+        let got = vault("everybodys.toml").get(&name("box"), "client_id");
+        assert!(got.is_ok() == is_taken && (is_taken || why(got).contains("chmod o-w")), "mode {mode:o}");
+    }
+
     symlink(at("open/vault.toml"), at("link")).expect("a link");
     assert!(why(vault("link").names()).contains("others may write"));
 }

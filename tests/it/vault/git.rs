@@ -76,6 +76,22 @@ impl Repository {
         self.git(&["merge", "--no-edit", "other"])
     }
 
+    /// Merges what git has just refused to, with what opens the other side.
+    fn merge_accepting_slots(&self) -> Ran {
+        self.git(&["merge", "--abort"]).exits(0);
+        let driver = format!("'{}' vault merge --accept-slots %O %A %B", env!("CARGO_BIN_EXE_keyward"));
+        self.git(&["-c", &format!("merge.keyward.driver={driver}"), "merge", "--no-edit", "other"])
+    }
+
+    /// The vault of these commits, as files for `vault merge`.
+    fn files_of<const N: usize>(&self, commits: [&str; N]) -> [String; N] {
+        commits.map(|of| {
+            let file = self.env.path(&of.replace(['~', '/'], "_"));
+            fs::write(&file, self.git(&["show", &format!("{of}:vault.toml")]).exits(0).out.clone()).expect("written");
+            file.to_str().expect("text").to_owned()
+        })
+    }
+
     fn vault(&self) -> PathBuf {
         self.env.path("repo/vault.toml")
     }
@@ -232,7 +248,10 @@ fn recipients_of_both_sides_are_joined_and_a_new_key_on_one_side_conflicts() {
             ours.save("zotero/a", 'A');
         },
     );
-    merged.exits(0);
+    assert_eq!(merged.code, Some(1), "{merged:?}");
+    assert!(merged.err.contains("something new opens it: age \"alice\""), "{merged:?}");
+    assert!(!repository.text().contains("alice"));
+    repository.merge_accepting_slots().exits(0);
     repository.keyward(&["vault", "recipients", "list"]).exits(0).prints("alice").prints("bob").prints("first");
     // Joining them is not agreeing to them.
     repository.keyward(&["vault", "verify"]).exits(9).says("something new opens it: age \"alice\"");
@@ -249,6 +268,61 @@ fn recipients_of_both_sides_are_joined_and_a_new_key_on_one_side_conflicts() {
     assert_eq!(merged.code, Some(1), "{merged:?}");
     assert!(merged.out.contains("conflict in the vault: the key of the vault was changed on one side"), "{merged:?}");
     assert_eq!(repository.value("zotero/b"), Some(zotero_key('B')));
+}
+
+#[test]
+fn a_recipient_added_on_both_sides_has_one_slot() {
+    let repository = Repository::new();
+    let add = |side: &Repository, label: &str| {
+        let alice = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        side.keyward(&["vault", "recipients", "add", alice, "--label", label]).exits(0);
+    };
+    repository.branches(|theirs| add(theirs, "alice"), |ours| add(ours, "alice laptop")).exits(0);
+    let listed = repository.keyward(&["vault", "recipients", "list"]);
+    listed.exits(0).prints("\"alice laptop\"");
+    assert_eq!(listed.out.lines().count(), 2, "{}", listed.out);
+    repository.keyward(&["vault", "verify"]).exits(0);
+}
+
+#[test]
+fn an_older_file_that_somebody_put_back_on_a_branch_rolls_nothing_back() {
+    let repository = Repository::new();
+    repository.save("zotero/b", 'N');
+    repository.keyward(&["remove", "zotero/a", "--yes"]).exits(0);
+    repository.commit("newer");
+    // All its seals fit, and no key was needed.
+    repository.git(&["checkout", "-q", "-b", "other"]).exits(0);
+    repository.git(&["checkout", "-q", "HEAD~1", "--", "vault.toml"]).exits(0);
+    repository.commit("readme");
+    repository.git(&["checkout", "-q", "main"]).exits(0);
+    repository.save("zotero/mine", 'M');
+    repository.commit("ours");
+    let before = repository.text();
+    let merged = repository.git(&["merge", "--no-edit", "other"]);
+    assert_eq!(merged.code, Some(1), "{merged:?}");
+    assert!(merged.err.contains("their side is no later than what both sides come from"), "{merged:?}");
+    assert_eq!(repository.text(), before);
+    assert_eq!((repository.value("zotero/a"), repository.value("zotero/b")), (None, Some(zotero_key('N'))));
+    // Whichever side it is on, and both files stay; one that is the base is no older file.
+    let [base, ours, theirs] = repository.files_of(["main~1", "main", "other"]);
+    let read = || [&base, &ours, &theirs].map(|file| fs::read(file).expect("there"));
+    let before = read();
+    repository.keyward(&["vault", "merge", &base, &ours, &theirs]).exits(9).says("their side is epoch");
+    repository.keyward(&["vault", "merge", &base, &theirs, &ours]).exits(9).says("our side is epoch");
+    assert_eq!(read(), before);
+    let same = repository.env.path("same").to_str().expect("text").to_owned();
+    fs::copy(&base, &same).expect("written");
+    repository.keyward(&["vault", "merge", &base, &ours, &same]).exits(0).prints("taken: nothing");
+    fs::write(&ours, &before[1]).expect("written");
+    repository.keyward(&["vault", "merge", &base, &same, &ours]).exits(0).prints("taken: zotero/mine");
+    // What was said to be expected is expected of the sides.
+    fs::write(&ours, &before[1]).expect("written");
+    let epoch = repository.epoch().to_string();
+    let expecting = |flags: &[&str]| repository.keyward(&[flags, &["vault", "merge", &base, &ours, &base]].concat());
+    expecting(&["--min-epoch", &epoch]).exits(9).says("it is an older copy");
+    let other = format!("sha256:{}", "0".repeat(64));
+    expecting(&["--expect-slots", &other]).exits(9).says("what opens it is not what was expected");
+    assert_eq!(fs::read(&ours).expect("there"), before[1]);
 }
 
 #[test]
@@ -276,11 +350,7 @@ fn a_side_that_was_tampered_with_is_refused_and_ours_stays() {
         assert_eq!(repository.value("zotero/a"), Some(zotero_key('A')));
         assert_eq!(repository.value("zotero/b"), Some(zotero_key('2')), "nothing of theirs was taken");
         // By its own exit code.
-        let names = ["base", "ours", "theirs"].map(|name| repository.env.path(name).to_str().expect("text").to_owned());
-        for (name, of) in names.iter().zip(["main~1", "main", "other"]) {
-            let text = repository.git(&["show", &format!("{of}:vault.toml")]).exits(0).out.clone();
-            fs::write(name, text).expect("written");
-        }
+        let names = repository.files_of(["main~1", "main", "other"]);
         let before = fs::read(&names[1]).expect("there");
         repository.keyward(&["vault", "merge", &names[0], &names[1], &names[2]]).exits(9);
         assert_eq!(fs::read(&names[1]).expect("there"), before);
@@ -317,8 +387,12 @@ fn git_setup_says_what_it_did_and_doing_it_again_changes_nothing() {
     assert_eq!(read("repo/.gitattributes"), "/vault.toml merge=keyward diff=keyward\n");
     let before = [read("repo/.gitattributes"), read("repo/.git/config"), read("repo/.git/info/exclude")];
     let again = repository.keyward(&["vault", "git-setup", "--json"]).exits(0).json();
-    assert_eq!((again["done"].as_array().map(Vec::len), again["there"].as_array().map(Vec::len)), (Some(0), Some(6)));
+    assert_eq!((again["done"].as_array().map(Vec::len), again["there"].as_array().map(Vec::len)), (Some(0), Some(8)));
     assert_eq!([read("repo/.gitattributes"), read("repo/.git/config"), read("repo/.git/info/exclude")], before);
+    for left in ["repo/vault.toml.damaged", "repo/vault.toml.damaged-2", "repo/vault.toml.repaired"] {
+        repository.env.file(left, "x");
+    }
+    assert_eq!(repository.git(&["status", "--porcelain", "-uall"]).out, "");
     // Other lines stay, also without a line end.
     fs::write(repository.env.path("repo/.gitattributes"), "*.png binary").expect("written");
     repository.keyward(&["vault", "git-setup"]).exits(0).prints("set    .gitattributes: /vault.toml merge=keyward");

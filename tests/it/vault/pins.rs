@@ -316,6 +316,68 @@ fn what_is_put_back_or_repaired_is_expected_and_a_forged_one_is_not_repaired() {
     assert!(with_backups().load(&name("box")).is_ok());
 }
 
+#[test]
+fn a_vault_that_is_known_from_elsewhere_is_not_taken_where_another_one_was() {
+    let fixture = Fixture::with(&[entry("box")]);
+    fixture.watched().unlock().expect("seen");
+    let ours = fixture.text();
+    // Somebody's vault, for our identity too; we have opened it at its own place.
+    let other = fixture.folder.path().join("shared.toml");
+    let public = fixture.vault().status().expect("readable").slots[0].detail.clone();
+    let keys = || Keys { identity_file: Some(fixture.identity()), ..Keys::default() };
+    let watched =
+        |path: &Path| vault_at(path, keys()).watched(Watch { pins: Some(fixture.pins()), ..Watch::default() });
+    watched(&other).init(FirstSlot::Recipient(public), "").expect("made");
+    watched(&other).unlock().expect("seen");
+    fs::copy(&other, fixture.path()).expect("copied");
+    assert!(why(watched(&fixture.path()).save(&entry("new"))).contains("another vault was here"));
+    fixture.put(&ours);
+    watched(&fixture.path()).unlock().expect("as it was");
+    // Ours moves; where it is now, none but ours is expected, although nothing else of it has changed.
+    let moved = fixture.folder.path().join("moved.toml");
+    fs::rename(fixture.path(), &moved).expect("moved");
+    watched(&moved).unlock().expect("ours");
+    let stranger = Fixture::new();
+    fs::copy(stranger.path(), &moved).expect("copied");
+    let keys = Keys { identity_file: Some(stranger.identity()), ..Keys::default() };
+    let stranger = vault_at(&moved, keys).watched(Watch { pins: Some(fixture.pins()), ..Watch::default() });
+    assert!(why(stranger.unlock()).contains("another vault was here"));
+    // And where it was, another one may be.
+    watched(&fixture.path()).init(FirstSlot::Identity(fixture.identity()), "new").expect("made");
+}
+
+#[test]
+fn a_vault_that_is_gone_is_not_taken_for_one_that_never_was() {
+    let (env, _) = desk();
+    env.file("key", zotero_key('b'));
+    let setup = ["setup", "zotero/new", "--no-input", "--no-check", "--field", "api_key=@key"];
+    let away = env.path("away");
+    fs::rename(env.vault(), &away).expect("moved away");
+    for args in [&GET[..], &["list"], &["vault", "status"], &["vault", "init"], &setup, &["check", "--offline"]] {
+        let ran = env.run(args);
+        ran.exits(9).says("the vault that was here is gone").says("keyward vault ack").says("vault backups");
+        assert!(!env.vault().exists(), "{args:?} has made another one");
+    }
+    // The folder too.
+    let folder = env.vault().parent().expect("a folder").to_owned();
+    fs::rename(&folder, env.path("folder")).expect("moved away");
+    env.run(&["list"]).exits(9).says("the vault that was here is gone");
+    fs::rename(env.path("folder"), &folder).expect("put back");
+    // A backup comes back without a word more.
+    env.run(&["vault", "backups", "restore", "1", "--yes"]).exits(0);
+    env.run(&["list"]).exits(0);
+    fs::rename(&away, env.vault()).expect("put back");
+    env.run(&["vault", "ack", "--yes"]).exits(0);
+    env.run(&GET).exits(0).prints(&zotero_key('a'));
+    // When it was meant to go, that is said once.
+    fs::remove_file(env.vault()).expect("ours");
+    env.run(&["vault", "ack", "--no-input"]).exits(6).says("--yes");
+    let json = env.run(&["vault", "ack", "--yes", "--json"]).exits(0).json();
+    assert_eq!((&json["schema"], &json["now"]), (&"keyward.vault-ack/1".into(), &serde_json::Value::Null));
+    env.run(&["list"]).exits(0).says("nothing is stored yet");
+    env.run(&setup).exits(0);
+}
+
 /// A home with a vault that holds a key of Zotero's, and a copy of the vault before that.
 fn desk() -> (TestEnv, Vec<u8>) {
     let mut env = TestEnv::new();

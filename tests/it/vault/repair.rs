@@ -1,6 +1,6 @@
 //! What is left of a damaged vault.
 
-use keyward::store::vault::Repaired;
+use keyward::store::vault::{Repaired, Watch};
 
 use super::backups::Kept;
 use super::*;
@@ -149,6 +149,92 @@ fn a_recipient_that_somebody_wrote_into_the_file_is_not_vouched_for() {
     // One that a backup has is.
     kept.fixture.put(&text[..slot]);
     assert!(kept.vault().repair(false).is_err(), "there is no backup any more");
+}
+
+/// The labels of what opens it.
+fn labels(vault: &Vault) -> Vec<String> {
+    vault.status().expect("readable").slots.into_iter().map(|slot| slot.label).collect()
+}
+
+#[test]
+fn a_slot_that_opens_is_not_vouched_for_when_it_names_somebody_else() {
+    let stranger = Fixture::new().vault().status().expect("readable").slots[0].detail.clone();
+    for (with_backups, is_watched) in [(true, true), (true, false), (false, true), (false, false)] {
+        let kept = Kept::with(&["a"]);
+        let pins = kept.fixture.folder.path().join("pins");
+        let vault = || {
+            let watch = Watch { pins: is_watched.then(|| pins.clone()), ..Watch::default() };
+            kept.vault().watched(watch)
+        };
+        vault().unlock().expect("seen");
+        let text = kept.fixture.text();
+        let slot = text[text.find("[[slot]]").expect("a slot")..text.find("\n[entry").expect("an entry")].to_owned();
+        // Our slot once more, with what it wraps, under the name of somebody else; and one that nothing opens.
+        let ours = kept.fixture.vault().status().expect("readable").slots[0].detail.clone();
+        let theirs = slot.replace(&ours, &stranger).replace("\"test\"", "\"mallory\"");
+        let passphrase = "[[slot]]\nkind = \"passphrase\"\nlabel = \"odd\"\nadded = 2026-03-01T09:00:00Z\nkdf = \"argon2id\"\n\
+                          m_kib = 64\nt = 1\np = 1\nsalt = \"WDZuwdo1JqluSXXTTNyZ7w==\"\nwrapped = \"nonsense\"\n";
+        kept.fixture.put(text.replace(&slot, &format!("{slot}\n{theirs}\n{passphrase}")));
+        if !with_backups {
+            let _ = fs::remove_dir_all(kept.folder());
+        }
+        assert!(vault().get(&name("a"), "client_secret").is_err());
+        let repaired = vault().repair(true).expect("repaired");
+        let dropped: Vec<&str> = repaired.dropped_slots.iter().map(|slot| &*slot.label).collect();
+        assert_eq!(dropped, ["mallory", "odd"], "backups {with_backups}, pin {is_watched}");
+        assert_eq!(labels(&vault()), ["test"]);
+        vault().unlock().expect("it opens, and nothing has to be acknowledged");
+    }
+}
+
+#[test]
+fn a_repair_keeps_only_the_slots_that_were_named() {
+    let kept = Kept::with(&["a"]);
+    let status = kept.vault().status().expect("readable");
+    kept.fixture.put(kept.fixture.text().replace("1234.a", "1234.x"));
+    let watched =
+        |slots: &str| kept.vault().watched(Watch { expect_slots: Some(slots.to_owned()), ..Watch::default() });
+    assert_eq!(kind(watched("sha256:00").repair(true)), Some(Kind::Damaged));
+    assert!(kept.fixture.text().contains("1234.x"), "nothing was written");
+    watched(&status.expect_slots).repair(true).expect("repaired");
+}
+
+#[test]
+fn only_what_the_old_seal_fits_is_called_complete() {
+    let kept = Kept::with(&["a", "b", "c"]);
+    let pins = kept.fixture.folder.path().join("pins");
+    let vault = || kept.vault().watched(Watch { pins: Some(pins.clone()), ..Watch::default() });
+    vault().unlock().expect("seen");
+    let old = kept.fixture.text();
+    vault().remove(&name("b")).expect("removed");
+    vault().save(&Entry { record: None, ..entry("a") }).expect("saved");
+    vault().save(&entry("d")).expect("saved");
+    let new = kept.fixture.text();
+    let piece = |text: &str, of: &str| {
+        let start = text.find(&format!("[entry.\"{of}\"")).expect("there");
+        text[start..].split("\n\n").next().expect("a piece").trim_end().to_owned()
+    };
+    let look = |text: &str| {
+        kept.fixture.put(text);
+        let repaired = vault().repair(false).expect("repaired");
+        fs::remove_file(repaired.written.clone().expect("written")).expect("ours");
+        repaired
+    };
+    // A line end is lost: every entry is there, as it was.
+    let torn = |text: &str| text.replacen("\n\n[entry.\"c\"", "\n\u{1}[entry.\"c\"", 1);
+    let whole = look(&torn(&new));
+    assert!(whole.is_complete && whole.older.is_empty() && whole.lost.is_empty(), "{whole:?}");
+    // An entry is back that was removed, one is older, and one is taken out; the number is what it was.
+    let back = new.replace(&piece(&new, "d"), &piece(&old, "b"));
+    let found = look(&back);
+    assert_eq!((found.is_complete, &*found.older), (false, &[name("b")][..]), "{found:?}");
+    let replayed = look(&new.replace(&piece(&new, "a"), &piece(&old, "a")));
+    assert_eq!((replayed.is_complete, &*replayed.older), (false, &[name("a")][..]));
+    let without = look(&new.replace(&piece(&new, "c"), ""));
+    assert_eq!((without.is_complete, lost(&without)[0].0.as_str()), (false, "c"));
+    // An older copy that is torn was sealed once, and is not what was seen.
+    let rolled_back = look(&torn(&old));
+    assert!(!rolled_back.is_complete, "{rolled_back:?}");
 }
 
 #[test]

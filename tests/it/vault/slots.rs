@@ -13,7 +13,7 @@ use crate::support::pty::Pty;
 const CHEAP: PassphraseCost = PassphraseCost { memory_kib: 64, passes: 1, lanes: 1 };
 
 /// Makes an ssh key pair: the private key's file, and the line of the public key.
-fn ssh_key(folder: &Path, name: &str, kind: &[&str], passphrase: &str) -> (PathBuf, String) {
+pub(super) fn ssh_key(folder: &Path, name: &str, kind: &[&str], passphrase: &str) -> (PathBuf, String) {
     let path = folder.join(name);
     let made = Command::new("ssh-keygen")
         .args(["-q", "-C", "alice@example", "-N", passphrase, "-f"])
@@ -26,7 +26,7 @@ fn ssh_key(folder: &Path, name: &str, kind: &[&str], passphrase: &str) -> (PathB
     (path, public.trim().to_owned())
 }
 
-const ED25519: &[&str] = &["-t", "ed25519"];
+pub(super) const ED25519: &[&str] = &["-t", "ed25519"];
 const RSA: &[&str] = &["-t", "rsa", "-b", "2048"];
 
 /// An age identity: its file, and the recipient.
@@ -117,6 +117,46 @@ fn a_recipient_is_added_once_and_what_is_none_changes_nothing() {
         assert_eq!(kind(fixture.vault().add_slots(new)), Some(code));
         assert_eq!(fixture.text(), before);
     }
+}
+
+/// So many recipients that nobody has the identity of.
+fn strangers(count: usize) -> Vec<(FirstSlot, String)> {
+    let stranger = |_| recipient(&age::x25519::Identity::generate().to_public().to_string(), "stranger");
+    (0..count).map(stranger).collect()
+}
+
+#[test]
+fn a_slot_that_is_there_twice_is_damage() {
+    let fixture = Fixture::new();
+    let text = fixture.text();
+    let slot = &text[text.find("[[slot]]").expect("one")..];
+    fixture.put(format!("{text}\n{}", slot.replace("label = \"test\"", "label = \"other\"")));
+    let error = fixture.vault().status().expect_err("refused without any key");
+    assert!(error.to_string().contains("two slots for the same recipient or key"), "{error}");
+    assert_eq!(kind(fixture.vault().unlock()), Some(Kind::Damaged));
+}
+
+#[test]
+fn the_65th_slot_is_refused_before_anything_is_written() {
+    let fixture = Fixture::new();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| fixture.folder.path().join(name));
+    let at = |path: &Path| vault_at(path, Keys { identity_file: Some(fixture.identity()), ..Keys::default() });
+    for side in [&ours, &theirs] {
+        fs::copy(fixture.path(), side).expect("a copy");
+        at(side).add_slots(strangers(32)).expect("room for them");
+    }
+    let before = fs::read(&ours).expect("there");
+    let merged = fixture.vault().merge(&fixture.path(), &ours, &theirs, false).expect("comparable");
+    let said: Vec<&str> = merged.conflicts.iter().map(|conflict| conflict.what.as_str()).collect();
+    assert_eq!(said, ["together the sides have 65 ways to open the vault, and 64 is the most"]);
+    assert_eq!(fs::read(&ours).expect("there"), before);
+    fixture.vault().add_slots(strangers(63)).expect("room for them");
+    let before = fixture.text();
+    let refused = fixture.vault().add_slots(strangers(1)).expect_err("no room");
+    assert!(refused.to_string().contains("64 is the most"), "{refused}");
+    assert_eq!((refused.kind(), fixture.text()), (Kind::Usage, before));
+    fixture.vault().set_passphrase("x".into(), CHEAP, None).expect_err("no room");
+    assert!(fixture.vault().verify().is_ok());
 }
 
 #[test]

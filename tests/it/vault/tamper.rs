@@ -83,6 +83,7 @@ fn every_flipped_bit_is_noticed_unless_it_means_nothing() {
         let _ = names_lossy(&fixture.path());
     }
     assert!(harmless > 0, "not even a comment may be changed");
+    println!("{} bits were flipped; {harmless} of them mean nothing", good.len() * 8);
 }
 
 /// The bits of comments, and those that make a time's `T` and `Z` small letters: TOML reads them alike.
@@ -272,6 +273,25 @@ fn an_older_slot_table_is_noticed() {
 }
 
 #[test]
+fn passphrase_slots_that_together_cost_too_much_are_refused_before_any_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vault.toml");
+    let cost = PassphraseCost { memory_kib: 64, passes: 1, lanes: 1 };
+    vault_at(&path, Keys::default()).init(FirstSlot::Passphrase("x".into(), cost), "x").expect("made");
+    let text = fs::read_to_string(&path).expect("a vault").replace("m_kib = 64\nt = 1\n", "m_kib = 1048576\nt = 16\n");
+    let slot = text[text.find("[[slot]]").expect("one")..].to_owned();
+    let salt = slot.lines().find(|line| line.starts_with("salt = ")).expect("one");
+    // Each is within its own limits.
+    let another = |number: u8| slot.replace(salt, &format!("salt = \"{}AAAAAAAAAAAAAAAAAAAAA==\"", char::from(number)));
+    let two = format!("{text}\n{}", another(b'A'));
+    fs::write(&path, &two).expect("written");
+    assert!(vault_at(&path, Keys::default()).status().is_ok());
+    fs::write(&path, format!("{two}\n{}", another(b'B'))).expect("written");
+    let error = vault_at(&path, Keys::default()).status().expect_err("refused");
+    assert!(error.to_string().contains("together ask for more work"), "{error}");
+}
+
+#[test]
 fn passphrase_costs_beyond_the_limits_are_refused_before_any_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("v");
@@ -328,7 +348,8 @@ fn files_that_are_no_vault_are_damaged_and_say_why() {
         (good.replace("[vault]", "[other]\n[vault]").into_bytes(), "a table that does not belong here"),
         (good.replace("[vault]", "[vault]\n[vault]").into_bytes(), "a table that does not belong here"),
         (good.replace("[[slot]]", "[slot]").into_bytes(), "a table that does not belong here"),
-        (good.replace(&table, &format!("{table}\n [entry.b.c]")).into_bytes(), "a table that does not belong here"),
+        (good.replace(&table, &format!(" {table}")).into_bytes(), "a table header that does not begin its line"),
+        (good.replace("[vault]", " [vault]").into_bytes(), "a table header that does not begin its line"),
         (
             format!("{good}\n{}", slice(&good, "[entry.\"a\"")).replace("entries = 1", "entries = 2").into_bytes(),
             "an entry that is there twice",
@@ -380,4 +401,53 @@ fn verify_names_all_that_does_not_fit() {
     fixture.put(fixture.text().replace("\"1234.a\"", "\"1234.x\"").replace("\"1234.c/x\"", "\"\""));
     let Err(StoreError::Damaged { what, .. }) = fixture.vault().verify() else { panic!("whole") };
     assert!(what.contains("`a`") && what.contains("`c/x`") && !what.contains("`b`"), "{what}");
+}
+
+/// The vault, whose identity comes from a command that first puts `text` into the file, in place.
+fn overwritten_meanwhile(fixture: &Fixture, text: &str) -> Vault {
+    let at = |name: &str| fixture.folder.path().join(name);
+    fs::write(at("other"), text).expect("written");
+    let (other, path, identity) = (at("other"), fixture.path(), fixture.identity());
+    let script = format!("cat '{}' > '{}'\ncat '{}'\n", other.display(), path.display(), identity.display());
+    fs::write(at("command"), script).expect("written");
+    let command = format!("sh {}", at("command").display());
+    vault_at(&fixture.path(), Keys { identity_command: Some(command), ..Keys::default() })
+}
+
+#[test]
+fn what_is_read_behind_the_check_is_what_was_checked() {
+    let fixture = Fixture::with(&[entry("a"), entry("b")]);
+    let old = fixture.text();
+    let newer = Entry { record: None, ..entry("a") };
+    fixture.vault().save(&newer).expect("saved");
+    let new = fixture.text();
+    let piece = |text: &str, of: &str| {
+        let start = text.find(&format!("[entry.\"{of}\"")).expect("there");
+        text[start..].split("\n\n").next().expect("a piece").trim_end().to_owned()
+    };
+    let (a, b) = (piece(&new, "a"), piece(&new, "b"));
+    // Of one length, so that each piece stands where the index says that another one does.
+    let fill = |piece: &str, len: usize| format!("{piece}\n#{}", "x".repeat(len - piece.len() - 2));
+    let len = a.len().max(b.len()).max(piece(&old, "a").len()) + 2;
+    let wide = new.replace(&a, &fill(&a, len)).replace(&b, &fill(&b, len));
+    let swapped =
+        wide.replace(&fill(&a, len), "\u{1}").replace(&fill(&b, len), &fill(&a, len)).replace('\u{1}', &fill(&b, len));
+    let replayed = wide.replace(&fill(&a, len), &fill(&piece(&old, "a"), len));
+    for (text, what) in [(swapped, "b in the place of a"), (replayed, "an older a")] {
+        assert_eq!(text.len(), wide.len(), "{what}");
+        for read in ["get", "load", "verify"] {
+            fixture.put(&wide);
+            let vault = overwritten_meanwhile(&fixture, &text);
+            let result = match read {
+                "get" => vault.get(&name("a"), "client_secret").map(drop),
+                "load" => vault.load(&name("a")).map(drop),
+                _ => vault.verify().map(drop),
+            };
+            let error = result.expect_err(what);
+            assert!(error.to_string().contains("while the vault was being read"), "{read}, {what}: {error}");
+            assert_eq!(error.kind(), Kind::Damaged);
+        }
+    }
+    fixture.put(&wide);
+    assert_eq!(overwritten_meanwhile(&fixture, &wide).load(&name("a")), Ok(newer));
 }

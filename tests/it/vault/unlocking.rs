@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use keyward::store::vault::{Ask, KeySource};
 
+use super::slots::{ED25519, ssh_key};
 use super::*;
+use crate::support::env::TestEnv;
 
 const CHEAP: PassphraseCost = PassphraseCost { memory_kib: 64, passes: 1, lanes: 1 };
 
@@ -17,7 +19,7 @@ fn opened(fixture: &Fixture, keys: Keys) -> Result<KeySource, StoreError> {
     vault_at(&fixture.path(), keys).unlock()
 }
 
-fn why<T>(result: Result<T, StoreError>) -> String {
+pub(super) fn why<T>(result: Result<T, StoreError>) -> String {
     match result {
         Err(StoreError::Locked { store: StoreKind::Vault, why, .. }) => why,
         Err(error) => panic!("{error}"),
@@ -33,7 +35,7 @@ fn with_passphrase(passphrase: &str) -> Fixture {
     fixture
 }
 
-fn asks(answers: &[&str]) -> (Option<Ask>, Arc<Mutex<Vec<String>>>) {
+pub(super) fn asks(answers: &[&str]) -> (Option<Ask>, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
     let seen = asked.clone();
@@ -97,6 +99,83 @@ fn the_first_source_wins_and_no_later_one_is_touched() {
 }
 
 #[test]
+fn of_all_sources_together_each_wins_in_its_turn() {
+    let fixture = Fixture::with(&[entry("box")]);
+    let (keyring, folder) = (Arc::new(MemoryKeyring::default()), fixture.folder.path());
+    let (ssh, public) = ssh_key(folder, "id_ed25519", ED25519, "");
+    let slots = vec![
+        (FirstSlot::Passphrase(Secret::from("open sesame"), CHEAP), "words".to_owned()),
+        (FirstSlot::Keyring(keyring.clone()), "desk".to_owned()),
+        (FirstSlot::Recipient(public), "ssh".to_owned()),
+    ];
+    fixture.vault().add_slots(slots).expect("added");
+    let (path, pass) = (fixture.identity(), folder.join("pass"));
+    fs::write(&pass, "open sesame").expect("written");
+    fs::set_permissions(&pass, fs::Permissions::from_mode(0o600)).expect("ours");
+    // As the documentation lists them.
+    let order = [
+        KeySource::IdentityFile(path.clone()),
+        KeySource::Identity,
+        KeySource::EnvironmentIdentityFile(path.clone()),
+        KeySource::IdentityCommand,
+        KeySource::Passphrase,
+        KeySource::PassphraseFile(pass.clone()),
+        KeySource::Keyring,
+        KeySource::UsualIdentityFile(path.clone()),
+        KeySource::SshKey(ssh.clone()),
+        KeySource::Asked,
+    ];
+    for (gone, source) in order.iter().enumerate() {
+        let has = |at: usize| (at >= gone).then_some(());
+        let keys = Keys {
+            identity_file: has(0).map(|()| path.clone()),
+            identity: has(1).map(|()| identity_text(&fixture)),
+            environment_identity_file: has(2).map(|()| path.clone()),
+            identity_command: has(3).map(|()| format!("cat {}", path.display())),
+            passphrase: has(4).map(|()| Secret::from("open sesame")),
+            passphrase_file: has(5).map(|()| pass.clone()),
+            keyring: has(6).map(|()| keyring.clone() as Arc<dyn Items>),
+            usual_identity_file: has(7).map(|()| path.clone()),
+            usual_ssh_keys: has(8).map(|()| ssh.clone()).into_iter().collect(),
+            ask: asks(&["open sesame"]).0,
+            ..Keys::default()
+        };
+        assert_eq!(opened(&fixture, keys).as_ref(), Ok(source));
+    }
+}
+
+#[test]
+fn doctor_tells_which_source_won() {
+    let mut env = TestEnv::new();
+    env.run(&["vault", "init"]).exits(0);
+    let pass = env.file("pass", "open sesame");
+    fs::set_permissions(pass, fs::Permissions::from_mode(0o600)).expect("ours");
+    env.run(&["vault", "passwd", "--new-passphrase-file", "pass"]).exits(0);
+    let identity = env.path(".config/keyward/identity");
+    let text = fs::read_to_string(&identity).expect("made");
+    let key = text.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).expect("a key").to_owned();
+    let elsewhere = env.path("elsewhere");
+    fs::copy(&identity, &elsewhere).expect("copied");
+    let elsewhere = elsewhere.to_str().expect("text").to_owned();
+    let opens_with = |env: &TestEnv, args: &[&str], source: &str| {
+        let findings = env.run(&[&["doctor", "--json"], args].concat()).exits(0).json()["findings"].clone();
+        let seen = findings.as_array().and_then(|all| all.iter().find(|one| one["what"] == "identity"));
+        assert_eq!(seen.expect("a finding")["seen"], format!("the vault opens with the {source}"));
+    };
+    // The last comes first, so that each has to win over those before it.
+    opens_with(&env, &[], &format!("identity file {}", identity.display()));
+    env.set("KEYWARD_PASSPHRASE_FILE", "pass");
+    opens_with(&env, &[], "passphrase file pass");
+    env.set("KEYWARD_IDENTITY_CMD", &format!("cat {elsewhere}"));
+    opens_with(&env, &[], "identity from KEYWARD_IDENTITY_CMD");
+    env.set("KEYWARD_IDENTITY_FILE", &elsewhere);
+    opens_with(&env, &[], &format!("identity file {elsewhere} (KEYWARD_IDENTITY_FILE)"));
+    env.set("KEYWARD_IDENTITY", &key);
+    opens_with(&env, &[], "identity in KEYWARD_IDENTITY");
+    opens_with(&env, &["--identity", "elsewhere"], "identity file elsewhere (--identity)");
+}
+
+#[test]
 fn a_wrong_identity_is_locked_and_nothing_else_is_tried() {
     let fixture = Fixture::with(&[entry("box")]);
     let stranger = Fixture::new();
@@ -124,7 +203,7 @@ fn identities_that_cannot_be_used_say_why() {
     let text = |text: &str| Keys { identity: Some(Secret::from(text)), ..Keys::default() };
     assert!(why(opened(&fixture, text("# only a comment\n"))).contains("no identity in it"));
     assert!(why(opened(&fixture, text("\nhello"))).contains("line 2 is no age X25519 identity"));
-    assert!(why(opened(&fixture, text("age-encryption.org/v1\n"))).contains("itself encrypted"));
+    assert!(why(opened(&fixture, text("age-encryption.org/v1\n"))).contains("an age file that cannot be read"));
     let command = |words: &str| Keys { identity_command: Some(words.into()), ..Keys::default() };
     assert!(why(opened(&fixture, command("false"))).contains("exit status: 1"));
     assert!(why(opened(&fixture, command(" "))).contains("empty"));
