@@ -71,7 +71,7 @@ pub(crate) struct Global {
     )]
     pub(crate) providers: Option<PathBuf>,
 
-    /// The file with the age identity that opens the vault; `age -p` may have encrypted it
+    /// The file with the age identity that opens the vault, `-` for stdin; `age -p` may have encrypted it
     #[arg(
         long,
         global = true,

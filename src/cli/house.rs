@@ -298,7 +298,7 @@ impl House {
     /// What may open the vault, best first; no file is read yet.
     pub(crate) fn keys(&self) -> Result<Keys, Problem> {
         let by_flag = self.identity_origin == Origin::Flag;
-        let named = self.global.identity.clone();
+        let named = self.named_identity();
         Ok(Keys {
             identity_file: named.clone().filter(|_| by_flag),
             identity: self.env.get(env::IDENTITY).map(Secret::from),
@@ -312,6 +312,12 @@ impl House {
             unsealed: Unsealed::default(),
             ask: self.ui.may_ask().then(|| self.ask_passphrase()),
         })
+    }
+
+    /// The identity file that was named; `-` is stdin.
+    pub(crate) fn named_identity(&self) -> Option<PathBuf> {
+        let named = self.global.identity.clone();
+        named.map(|path| if path.as_os_str() == "-" { "/dev/stdin".into() } else { path })
     }
 
     fn ask_passphrase(&self) -> vault::Ask {
@@ -481,7 +487,7 @@ impl House {
     pub(crate) fn open_for_saving(&self, kind: StoreKind, command: &'static str) -> Result<&dyn Store, Problem> {
         self.opens(kind)?;
         if kind == StoreKind::Vault && !self.vault()?.exists()? {
-            let identity = self.global.identity.clone().unwrap_or_else(|| self.places.identity.clone());
+            let identity = self.named_identity().unwrap_or_else(|| self.places.identity.clone());
             let make = || Ok(self.vault()?.init(FirstSlot::Identity(identity), "first")?);
             let made = self.doing(Event::done(command, Deed::VaultMade, None), make)?;
             self.ui.note(&format!("Made the vault {}.", made.file.display()));

@@ -47,7 +47,7 @@ pub(super) fn run(args: &InitArgs, house: &House) -> Reported {
         (None, true, _) => FirstSlot::Passphrase(handed_over(house)?, PassphraseCost::default()),
         (None, false, true) => FirstSlot::Keyring(house.items() as Arc<dyn Items>),
         (None, false, false) => {
-            FirstSlot::Identity(house.global.identity.clone().unwrap_or_else(|| house.places.identity.clone()))
+            FirstSlot::Identity(house.named_identity().unwrap_or_else(|| house.places.identity.clone()))
         }
     };
     let make = || Ok(house.vault()?.init(slot, args.label.as_deref().unwrap_or("first"))?);

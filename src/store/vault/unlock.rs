@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -538,6 +538,9 @@ fn read_private(path: &Path, otherwise: &str) -> Result<Zeroizing<Vec<u8>>, Stri
     let about = file.metadata().map_err(|error| guard::words(&error))?;
     if about.is_dir() {
         return Err("it is a folder".into());
+    }
+    if file.is_terminal() {
+        return Err("it is a terminal, which would show what is typed: let a pipe or a file hand it over".into());
     }
     guard::private(&about).map_err(|why| format!("{why}: `chmod 600` it, or where that cannot be {otherwise}"))?;
     read_key(file)

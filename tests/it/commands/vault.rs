@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Mood, Moody};
 use crate::support::env::{Ran, TestEnv, finish, zotero_key};
+use crate::support::pty::Pty;
 
 /// A file that only its owner may read.
 fn private(env: &TestEnv, name: &str, text: &str) -> String {
@@ -62,6 +63,32 @@ fn status_needs_no_key_and_verify_does() {
     env.run(&["doctor"]).exits(8).prints("broken  identity");
     let away = env.path("away");
     env.run(&["vault", "verify", "--identity", away.to_str().unwrap()]).exits(0).prints("--identity");
+}
+
+#[test]
+fn an_identity_comes_through_stdin() {
+    let mut env = TestEnv::new();
+    save(&env, &[]).exits(0);
+    let usual = env.path(".config/keyward/identity");
+    let identity = fs::read_to_string(&usual).unwrap();
+    fs::rename(&usual, env.path("away")).unwrap();
+    let get = ["get", "zotero", "api_key", "-n", "--identity", "-"];
+    env.run_with(&get, &identity).exits(0).prints(&zotero_key('a'));
+    env.run_with(&get, "").exits(8).says("/dev/stdin").says("there is no identity in it");
+    env.run_with(&["doctor", "--identity", "-"], &identity).prints("identity file /dev/stdin (--identity)");
+    let ran = env.run_with(&["vault", "status", "--identity", "-", "--json"], "");
+    assert!(ran.exits(0).json()["status"].is_object(), "what needs no key reads none");
+    assert!(!env.path("-").exists());
+    // What is typed on a terminal would be seen.
+    let mut command = env.command();
+    command.arg("--no-input").args(get);
+    let mut pty = Pty::spawn(command);
+    assert_eq!(pty.wait(), 8, "{}", pty.transcript());
+    assert!(pty.transcript().contains("it is a terminal"), "{}", pty.transcript());
+    // A new vault can be made for it.
+    env.set("KEYWARD_VAULT", env.path("new.toml").to_str().unwrap());
+    env.run_with(&["vault", "init", "--identity", "-"], &identity).exits(0);
+    env.run_with(&["vault", "verify", "--identity", "-"], &identity).exits(0);
 }
 
 #[test]
