@@ -664,18 +664,10 @@ impl Explain for Illegible {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
     use crate::deliver::format::write;
-
-    const ALL: [Format; 7] = [
-        Format::Dotenv,
-        Format::Shell,
-        Format::Json,
-        Format::Toml,
-        Format::Github,
-        Format::Kubernetes,
-        Format::Systemd,
-    ];
 
     /// Pieces of which awkward values are made.
     const PIECES: [&str; 40] = [
@@ -751,7 +743,7 @@ mod tests {
                 for c in ["", "x", "\n", "'", "\"", "\r", " ", "\\"] {
                     let value = [a, b, c].concat();
                     let pairs = [pair("FIRST", &value), pair("_2", "between"), pair("LAST", &value)];
-                    for format in ALL {
+                    for &format in Format::value_variants() {
                         let Ok(text) = write(format, "acme", &pairs) else {
                             assert!(format == Format::Systemd && !fits_systemd(&value), "{format:?} {value:?}");
                             continue;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use clap::ValueEnum as _;
 use keyward::check::decide;
 use keyward::clock::SystemClock;
 use keyward::credential::format::lint;
@@ -264,18 +265,9 @@ fn bare(pairs: &[Pair]) -> Vec<(&str, &str)> {
 
 #[test]
 fn a_mutated_file_to_import_is_read_as_it_is_written_again_or_refused_unseen() {
-    let formats = [
-        Format::Dotenv,
-        Format::Shell,
-        Format::Json,
-        Format::Toml,
-        Format::Github,
-        Format::Kubernetes,
-        Format::Systemd,
-    ];
     fuzz("import", Vec::new(), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
-        for format in formats {
+        for &format in Format::value_variants() {
             match read(format, text) {
                 Ok(pairs) => {
                     let again = write(format, "acme", &pairs).unwrap();

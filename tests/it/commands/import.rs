@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use clap::ValueEnum as _;
 use keyward::credential::Credential;
 use keyward::deliver::format::Format;
 use serde_json::{Value as Json, json};
@@ -401,15 +402,10 @@ fn nothing_of_an_import_is_told_or_left_anywhere_but_in_the_vault() {
         let zotero = Moody::zotero(mood);
         let canary = Canary::new(&zotero_key('c'));
         let good = with(&samples("zotero", &[]), "api_key", canary.secret());
-        for (name, format) in FORMATS.iter().zip([
-            Format::Dotenv,
-            Format::Shell,
-            Format::Json,
-            Format::Toml,
-            Format::Github,
-            Format::Kubernetes,
-            Format::Systemd,
-        ]) {
+        for &format in Format::value_variants() {
+            let value = format.to_possible_value().unwrap();
+            let name = value.get_name();
+            assert!(FORMATS.contains(&name), "{name} has a story, too");
             for json in [&[][..], &["--json"]] {
                 let args = [&["import", "-", "--format", name, "-vv"], json].concat();
                 canary.is_not_told(name, &zotero.env.run_with(&args, exported(format, &[&good])));
