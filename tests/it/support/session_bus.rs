@@ -18,7 +18,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ends every program that outlives its test, should the test itself be killed.
-const LIFETIME_SECONDS: &str = "90";
+const LIFETIME_SECONDS: &str = "600";
 
 /// A home and a session; dropping it ends every program that it started.
 pub(crate) struct Session {
